@@ -1,0 +1,1 @@
+"""Simmer: background mode for any model API. Empty on purpose: workers import `app.*` without Flask."""

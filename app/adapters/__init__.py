@@ -1,0 +1,1 @@
+"""One technology each: the queue is Celery's."""

@@ -1,0 +1,133 @@
+"""The Celery queue: how every process configures it, and the dispatcher that publishes into it by task name."""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+from kombu.exceptions import OperationalError
+
+from app.adapters.breaker import Breaker
+from app.domain.errors import UnavailableError
+from app.domain.ids import public_id
+from app.domain.jobs import JOB_QUEUES, Limits
+from app.settings import BROKER_VISIBILITY_TIMEOUT, Settings
+
+log = logging.getLogger(__name__)
+
+RUN_JOB = "jobs.run"
+SWEEP = "maintenance.sweep"
+PURGE = "maintenance.purge"
+SYSTEM_QUEUE = "system"
+"""Sweep and purge. Workers of their own take it: it must move while every job slot is busy."""
+
+# The default, no timeout, hangs API and workers for ever on a half-open connection.
+_WORKER_TRANSPORT = {
+    "visibility_timeout": BROKER_VISIBILITY_TIMEOUT,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+# A request never waits long for the broker: the row is the outbox, and the sweep publishes what was missed.
+_API_TRANSPORT = {
+    **_WORKER_TRANSPORT,
+    "socket_timeout": 0.5,
+    "socket_connect_timeout": 0.5,
+    "max_retries": 0,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
+
+
+def celery_config(settings: Settings) -> dict[str, Any]:
+    """What every Celery process of Simmer shares. No result backend: Postgres keeps the results."""
+    return {
+        "broker_url": settings.broker_url,
+        "broker_transport_options": _WORKER_TRANSPORT,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        # Early: a late acknowledgement hands a job of a frozen worker out twice. The lease replaces it.
+        "task_acks_late": False,
+        "task_default_queue": JOB_QUEUES[0],
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in (*JOB_QUEUES, SYSTEM_QUEUE)],
+        "task_create_missing_queues": False,
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def api_celery_config(settings: Settings) -> dict[str, Any]:
+    """The same for a process that answers requests: it gives a broker that is down half a second."""
+    return {
+        **celery_config(settings),
+        "broker_transport_options": _API_TRANSPORT,
+        "broker_connection_timeout": 0.5,
+        "broker_pool_limit": settings.database_pool,
+        "broker_pool_acquire_timeout": 0.5,
+        "task_publish_retry": False,
+    }
+
+
+class CeleryDispatcher:
+    """Publishes hints about jobs; the broker being down, frozen or full costs a log line and nothing else."""
+
+    def __init__(self, celery: Celery) -> None:
+        """Publish through `celery`'s connections."""
+        self._celery = celery
+        self._breaker = Breaker()
+
+    def dispatch(self, job_id: UUID, limits: Limits, queue: str) -> bool:
+        """Publish the job's id. False if the broker did not take it; the sweep will publish it again."""
+        task_id = public_id(job_id)
+        return self._try(
+            "dispatch",
+            lambda: self._celery.send_task(
+                RUN_JOB,
+                args=(task_id,),
+                task_id=task_id,
+                queue=queue,
+                soft_time_limit=limits.soft_time_limit,
+                time_limit=limits.time_limit,
+                ignore_result=True,
+            ),
+        )
+
+    def abort(self, job_id: UUID, worker: str) -> None:
+        """Have `worker` end the job's task as if an administrator had terminated it."""
+        task_id = public_id(job_id)
+        self._try("abort", lambda: self._celery.control.revoke(task_id, terminate=True, destination=[worker]))
+
+    def backlog(self, queue: str) -> int:
+        """Messages that wait in `queue`."""
+        try:
+            with self._celery.connection_for_read() as connection:
+                declared = connection.default_channel.queue_declare(queue, passive=True)
+                return int(declared.message_count)
+        except _broker_errors(self._celery) as error:
+            raise UnavailableError("The broker does not answer. Check that it runs.") from error
+
+    def ping(self) -> None:
+        """Raise UnavailableError unless the broker answers."""
+        self.backlog(SYSTEM_QUEUE)
+
+    def _try(self, what: str, publish: Any) -> bool:
+        if not self._breaker.closed:
+            return False
+        try:
+            publish()
+        except _broker_errors(self._celery) as error:
+            self._breaker.trip()
+            log.warning("broker unavailable, %s left to the sweep: %s", what, type(error).__name__)
+            return False
+        return True
+
+
+def _broker_errors(celery: Celery) -> tuple[type[Exception], ...]:
+    connection = celery.connection_for_write()
+    return (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)

@@ -1,0 +1,1 @@
+"""HTTP: authentication, errors, and one package for each dialect."""

@@ -1,0 +1,1 @@
+"""The Freddy dialect: `/v1/model/response`."""

@@ -1,0 +1,165 @@
+"""The `simmer` command: set up a database, issue API keys, check a models file, run everything on one machine."""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+
+from app.container import Container
+from app.db.keys import KeyRecord
+from app.db.migrate import upgrade
+from app.domain.errors import ServiceError
+from app.services.keys import DEFAULT_SCOPES, SCOPES
+from app.settings import Settings, load_settings
+from app.stack.commands import demo, destroy, up
+from app.upstreams.catalog import load_catalog
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="simmer")
+def cli() -> None:
+    """Simmer: background mode for any model API."""
+
+
+for _command in (up, demo, destroy):
+    cli.add_command(_command)
+
+
+@cli.command()
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the database to answer.")
+def migrate(timeout: float) -> None:
+    """Create or upgrade the database schema. Harmless when there is nothing to do."""
+    upgrade(_container().database, timeout=timeout)
+    click.echo("The database is up to date.")
+
+
+@cli.group()
+def keys() -> None:
+    """Issue, list, rotate and revoke API keys."""
+
+
+@keys.command("create")
+@click.option("--name", required=True, help="Whose key it is, for people.")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Once for each scope.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires; never if left out.")
+@as_json
+def create_key(name: str, scopes: Sequence[str], days: float | None, as_json: bool) -> None:
+    """Create an API key and show it, this once."""
+    lifetime = None if days is None else days * 86_400
+    record, key = _container().keys.create(name, scopes or DEFAULT_SCOPES, lifetime)
+    _show_new_key(record, key, as_json)
+
+
+@keys.command("list")
+@as_json
+def list_keys(as_json: bool) -> None:
+    """List all API keys, revoked ones too; never the secrets."""
+    records = _container().keys.every()
+    if as_json:
+        click.echo(json.dumps([_key_json(record) for record in records], indent=2))
+        return
+    row = "{:<36}  {:<20}  {:<10}  {:<16}  {}"
+    click.echo(row.format("ID", "NAME", "STATE", "LAST USED (UTC)", "SCOPES"))
+    for record in records:
+        scopes = " ".join(record.scopes)
+        click.echo(row.format(str(record.id), record.name, record.state, _minute(record.last_used_at), scopes))
+
+
+@keys.command("rotate")
+@click.argument("key_id", type=click.UUID)
+@click.option("--overlap-hours", default=24.0, show_default=True, help="How long the old secret stays good.")
+@as_json
+def rotate_key(key_id: UUID, overlap_hours: float, as_json: bool) -> None:
+    """Give a key a new secret; its jobs stay its own."""
+    record, key = _container().keys.rotate(key_id, overlap=overlap_hours * 3600)
+    _show_new_key(record, key, as_json)
+
+
+@keys.command("revoke")
+@click.argument("key_id", type=click.UUID)
+def revoke_key(key_id: UUID) -> None:
+    """End a key for good, everywhere within a few seconds."""
+    _container().keys.revoke(key_id)
+    click.echo("Revoked.")
+
+
+@cli.group()
+def models() -> None:
+    """Work with the models file."""
+
+
+@models.command("check")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+def check_models(path: Path | None) -> None:
+    """Check a models file: PATH, or the one that SIMMER_MODELS names."""
+    settings = load_settings()
+    if path is None:
+        settings.require("models")
+    catalog = load_catalog(path or settings.models or Path())
+    for name, model in catalog.models.items():
+        limits = model.limits(settings.default_limits)
+        server = f"{model.upstream} ({catalog.upstreams[model.upstream].base_url})"
+        click.echo(
+            f"{name} -> {model.model or name} on {server}: "
+            f"{limits.soft_time_limit:g} s, hard {limits.time_limit:g} s, {limits.max_attempts} attempts"
+        )
+    if missing := catalog.missing_keys():
+        raise click.ClickException(f"Not set in this environment: {', '.join(missing)}.")
+
+
+@cli.command("settings")
+def show_settings() -> None:
+    """List every setting with its default, as a Markdown table."""
+    click.echo("| Setting | Default | Meaning |\n| --- | --- | --- |")
+    for name, setting in Settings.model_fields.items():
+        default = "" if setting.default in (None, "") else f"`{_plain(setting.default)}`"
+        click.echo(f"| `SIMMER_{name.upper()}` | {default} | {setting.description} |")
+
+
+def main() -> None:
+    """Entry point: what is wrong goes to stderr in one line, with exit code 1."""
+    try:
+        cli(prog_name="simmer")
+    except ServiceError as error:
+        click.echo(f"Error: {error.message}", err=True)
+        sys.exit(1)
+
+
+def _container() -> Container:
+    return Container(load_settings())
+
+
+def _show_new_key(record: KeyRecord, key: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({**_key_json(record), "key": key}))
+        return
+    click.echo(f"{record.name}  {record.id}\n\n    {key}\n\nKeep it now: it can't be shown again.")
+
+
+def _key_json(record: KeyRecord) -> dict[str, Any]:
+    times = ("created_at", "expires_at", "revoked_at", "last_used_at")
+    shown: dict[str, Any] = {"id": str(record.id), "name": record.name, "state": record.state, "scopes": record.scopes}
+    return shown | {name: _iso(getattr(record, name)) for name in times}
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _minute(at: datetime | None) -> str:
+    return at.strftime("%Y-%m-%d %H:%M") if at else "-"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The composition root: from settings to services. Build one for each process, after a fork."""
+
+from functools import cached_property
+
+from celery import Celery
+
+from app.adapters.queue import CeleryDispatcher, api_celery_config
+from app.db.engine import Database
+from app.services.execution import ExecutionService
+from app.services.health import HealthService
+from app.services.jobs import JobService
+from app.services.keys import KeyService
+from app.services.leases import Leases
+from app.services.maintenance import MaintenanceService
+from app.settings import Settings
+from app.upstreams.catalog import Catalog, load_catalog
+from app.upstreams.registry import UpstreamRegistry
+
+WORKER_POOL_TIMEOUT = 30.0
+"""Seconds a worker's job waits for a database connection: a thousand that settle at once take their turns."""
+
+
+class Container:
+    """Every part is made when it is first asked for."""
+
+    def __init__(self, settings: Settings, celery: Celery | None = None) -> None:
+        """`celery` is the worker's own app; without it this process only publishes, and never waits long for it."""
+        self.settings = settings
+        self._worker_celery = celery
+
+    @cached_property
+    def database(self) -> Database:
+        """The pool of database connections."""
+        return Database(self.settings, pool_timeout=WORKER_POOL_TIMEOUT if self._worker_celery else None)
+
+    @cached_property
+    def dispatcher(self) -> CeleryDispatcher:
+        """The way to the workers."""
+        if self._worker_celery:
+            return CeleryDispatcher(self._worker_celery)
+        self.settings.require("broker_url")
+        celery = Celery("simmer-api", set_as_current=False)
+        celery.conf.update(api_celery_config(self.settings))
+        return CeleryDispatcher(celery)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The models file. Raises ConfigurationError if it is missing or wrong."""
+        self.settings.require("models")
+        assert self.settings.models is not None
+        return load_catalog(self.settings.models)
+
+    @cached_property
+    def jobs(self) -> JobService:
+        """What owners of jobs do."""
+        return JobService(self.database, self.dispatcher, self.catalog, self.settings)
+
+    @cached_property
+    def keys(self) -> KeyService:
+        """API keys."""
+        return KeyService(self.database, self.settings.key_cache)
+
+    @cached_property
+    def health(self) -> HealthService:
+        """Readiness."""
+        return HealthService(self.database, self.dispatcher)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """The jobs this worker process holds. They are extended on a connection of their own: a thousand jobs
+        that settle at once must not keep the heartbeat waiting.
+        """
+        own = Database(self.settings.model_copy(update={"database_pool": 1}))
+        return Leases(own, self.settings.lease)
+
+    @cached_property
+    def execution(self) -> ExecutionService:
+        """What workers do with a job."""
+        registry = UpstreamRegistry(self.catalog, self.settings)
+        return ExecutionService(self.database, registry, self.dispatcher, self.leases, self.settings)
+
+    @cached_property
+    def maintenance(self) -> MaintenanceService:
+        """The sweep and the purge."""
+        return MaintenanceService(self.database, self.dispatcher, self.settings)

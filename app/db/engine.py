@@ -1,0 +1,91 @@
+"""The database connection pool and `transaction()`, the only place that commits."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.domain.errors import UnavailableError
+from app.settings import Settings
+
+_DRIVER = "postgresql+psycopg://"
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """The same address with the driver that Simmer uses."""
+    return _DRIVER + database_url.partition("://")[2]
+
+
+class Database:
+    """A pool of connections to the one database that holds the truth. Build one for each process, after a fork."""
+
+    def __init__(self, settings: Settings, *, pool_timeout: float | None = None) -> None:
+        """Connect lazily. `pool_timeout` (seconds) is how long `transaction()` waits for a free connection."""
+        settings.require("database_url")
+        self.engine: Engine = create_engine(
+            sqlalchemy_url(settings.database_url),
+            pool_size=settings.database_pool,
+            max_overflow=0,
+            pool_timeout=pool_timeout or settings.database_pool_timeout,
+            pool_pre_ping=True,
+            # An error must not carry the prompt that was being stored into a log.
+            hide_parameters=True,
+            connect_args=_connect_args(settings),
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back if it raises.
+
+        Raises UnavailableError if the database can't be reached, gives no connection in time, or ends the
+        statement at one of its limits. After that error a commit may or may not have happened.
+        """
+        try:
+            with self.engine.connect() as connection:
+                try:
+                    yield connection
+                    connection.commit()
+                except BaseException:
+                    _discard_if_busy(connection)
+                    raise
+        except (OperationalError, PoolTimeoutError) as error:
+            raise UnavailableError("The database is not available. Try again in a few seconds.") from error
+
+    def close(self) -> None:
+        """Close the idle connections of the pool."""
+        self.engine.dispose()
+
+
+def _discard_if_busy(connection: Connection) -> None:
+    """Throw a connection away in which a time limit or an abort struck in the middle of a statement.
+
+    The pool must never hand it out again: the next user would read this statement's reply.
+    """
+    if connection.closed or connection.invalidated:
+        return
+    driver_connection = connection.connection.driver_connection
+    if driver_connection and driver_connection.info.transaction_status == TransactionStatus.ACTIVE:
+        connection.invalidate()
+
+
+def _connect_args(settings: Settings) -> dict[str, object]:
+    options = {
+        "statement_timeout": math.ceil(settings.statement_timeout * 1000),
+        "lock_timeout": math.ceil(settings.lock_timeout * 1000),
+        "idle_in_transaction_session_timeout": math.ceil(settings.statement_timeout * 1000),
+        "timezone": "UTC",
+    }
+    return {
+        "application_name": "simmer",
+        "connect_timeout": 3,
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+        # A cut network must not hold a process for ever: the kernel gives up on unanswered data after 10 s.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 10_000,
+    }

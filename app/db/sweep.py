@@ -1,0 +1,73 @@
+"""The queries of the sweep and the purge: each one batch, safe when two run at once."""
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, update
+
+from app.db.jobs import (
+    DISPATCH_COLUMNS,
+    MAX_REDISPATCH_INTERVAL,
+    Dispatch,
+    dispatch_of,
+    fail,
+    from_now,
+    jobs,
+    take_back,
+)
+from app.db.models import Job as JobTable
+from app.domain.jobs import QUEUE_TIMEOUT, TIMED_OUT
+from app.domain.lifecycle import Move, Status
+
+_QUEUED = jobs.status == Status.QUEUED.value
+_IN_PROGRESS = jobs.status == Status.IN_PROGRESS.value
+
+
+def _batch(limit: int, *where: ColumnElement[bool]) -> Select[tuple[UUID]]:
+    # SKIP LOCKED: a row that another sweep, a settle or a cancel holds right now is left to it.
+    return select(jobs.id).where(*where).limit(limit).with_for_update(skip_locked=True)
+
+
+def stop_overdue(connection: Connection, *, limit: int, retention: float) -> list[UUID]:
+    """Fail the running jobs whose hard limit has passed: their worker did not record it, or is gone."""
+    overdue = _batch(limit, _IN_PROGRESS, jobs.run_deadline_at < func.now())
+    return fail(connection, Move.FAIL, jobs.id.in_(overdue), outcome=TIMED_OUT, retention=retention)
+
+
+def rescue(
+    connection: Connection, *, limit: int, retention: float, redispatch_after: float
+) -> tuple[int, list[Dispatch]]:
+    """Take back running jobs whose lease ran out; return how many there were and what to publish for them."""
+    lost = connection.execute(_batch(limit, _IN_PROGRESS, jobs.lease_expires_at < func.now())).scalars().all()
+    found = take_back(connection, jobs.id.in_(lost), retention=retention, redispatch_after=redispatch_after)
+    return len(lost), found
+
+
+def expire_queued(connection: Connection, *, limit: int, retention: float) -> list[UUID]:
+    """Fail the queued jobs that no worker started before their deadline."""
+    expired = _batch(limit, _QUEUED, jobs.queue_expires_at < func.now()).order_by(jobs.queue_expires_at)
+    return fail(connection, Move.EXPIRE, jobs.id.in_(expired), outcome=QUEUE_TIMEOUT, retention=retention)
+
+
+def redispatch(connection: Connection, queue: str, *, limit: int, redispatch_after: float) -> list[Dispatch]:
+    """Pick queued jobs whose message may be lost, the longest waiting first, and put their next turn off.
+
+    The interval doubles with every turn: a job that merely waits behind others is not published over and over.
+    """
+    due = _batch(limit, _QUEUED, jobs.queue == queue, jobs.redispatch_at < func.now()).order_by(jobs.redispatch_at)
+    # The exponent is capped before the power is taken: 2 to the number of a week's dispatches overflows.
+    interval = func.least(
+        redispatch_after * func.power(2, func.least(jobs.dispatches + 1, 20)), MAX_REDISPATCH_INTERVAL
+    )
+    statement = (
+        update(JobTable)
+        .where(jobs.id.in_(due), _QUEUED)
+        .values(dispatches=jobs.dispatches + 1, redispatch_at=from_now(interval))
+        .returning(*DISPATCH_COLUMNS)
+    )
+    return [dispatch_of(row) for row in connection.execute(statement)]
+
+
+def purge(connection: Connection, *, limit: int) -> int:
+    """Delete ended jobs whose retention is over; return how many."""
+    expired = _batch(limit, jobs.expires_at <= func.now()).order_by(jobs.expires_at)
+    return connection.execute(delete(JobTable).where(jobs.id.in_(expired))).rowcount

@@ -1,0 +1,1 @@
+"""What Simmer is about, in the standard library's terms alone."""

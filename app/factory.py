@@ -1,0 +1,29 @@
+"""The Flask application."""
+
+from flask import Flask
+
+from app.api import context, errors, ops
+from app.api.freddy import routes as freddy
+from app.container import Container
+from app.logs import configure
+from app.settings import Settings, load_settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the API from `settings`, or from the environment. Raises ConfigurationError if something is wrong."""
+    settings = settings or load_settings()
+    settings.require("database_url", "broker_url", "models")
+    configure(settings)
+    container = Container(settings)
+    # Read now: a wrong models file must stop the start, not the first request.
+    _ = container.catalog
+    app = Flask("simmer", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = False
+    app.extensions["simmer"] = container
+    errors.register(app)
+    context.register(app)
+    for blueprint in (ops.blueprint, freddy.blueprint):
+        app.register_blueprint(blueprint)
+    return app

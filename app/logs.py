@@ -1,0 +1,84 @@
+"""Structured logs on stderr, each line bound to the request or job it belongs to. Prompts and keys never enter."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from app.settings import Settings
+
+_bound: ContextVar[Mapping[str, Any]] = ContextVar("bound", default=MappingProxyType({}))
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """Add `fields` to every log line written inside the block by this thread or greenlet."""
+    token = _bound.set({**_bound.get(), **fields})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def bind(**fields: Any) -> None:
+    """Bind `fields`, and nothing else, to what this thread or greenlet logs from here on."""
+    _bound.set(fields)
+
+
+def configure(settings: Settings) -> None:
+    """Send all logs of the process to stderr in the format and from the level that the settings say."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def raised_at(error: BaseException) -> str:
+    """File and line in which the error was raised: for logs, where its message must not go, since it may quote a
+    prompt.
+    """
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {**_bound.get(), **getattr(record, "fields", {})}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; JSON's escapes keep a message with line breaks in one record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the record with its bound fields."""
+        line: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:01.123 INFO  message key=value`; control characters in the message are escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the record with its bound fields; an exception's traceback follows on lines of its own."""
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = f"{at} {record.levelname:<7} {record.getMessage()}{fields}"
+        line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line

@@ -1,0 +1,1 @@
+"""What Simmer does, in verbs. No Flask, Celery, Redis or HTTP client in here."""

@@ -1,0 +1,105 @@
+"""Issue, verify, rotate and revoke API keys."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+from uuid import UUID
+
+from app.db import keys as db
+from app.db.engine import Database
+from app.domain.errors import ExpiredKeyError, InvalidKeyError, InvalidRequestError, NotFoundError
+from app.domain.ids import new_id
+from app.domain.secrets import digest, new_key, well_formed
+
+Scope = Literal["responses:read", "responses:write", "webhooks", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+DEFAULT_SCOPES: tuple[Scope, ...] = ("responses:read", "responses:write")
+
+MAX_CACHED = 10_000
+"""Verified keys that one process remembers."""
+_INVALID = "Send a valid API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+_EXPIRED = "This API key has expired. Ask the administrator for a new one."
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking: the verified key."""
+
+    api_key_id: UUID
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyService:
+    """API keys, for the people who run Simmer, and their verification, for every request."""
+
+    database: Database
+    cache_seconds: float
+    clock: Callable[[], float] = time.monotonic
+    _verified: dict[bytes, tuple[Caller, float]] = field(default_factory=dict)
+
+    def create(self, name: str, scopes: Sequence[str], lifetime: float | None = None) -> tuple[db.KeyRecord, str]:
+        """A new key and its secret, which nobody can read again. `lifetime` in seconds; None for ever.
+
+        Raises InvalidRequestError for a scope that does not exist.
+        """
+        unknown = sorted(set(scopes) - set(SCOPES))
+        if unknown or not scopes:
+            raise InvalidRequestError(f"Scopes are {', '.join(SCOPES)}; give one or more of them.")
+        key = new_key()
+        with self.database.transaction() as connection:
+            record = db.add(connection, new_id(), name, scopes, lifetime)
+            db.add_secret(connection, record.id, digest(key), key[-4:])
+        return record, key
+
+    def every(self) -> list[db.KeyRecord]:
+        """All keys, revoked ones too."""
+        with self.database.transaction() as connection:
+            return db.every(connection)
+
+    def rotate(self, key_id: UUID, *, overlap: float) -> tuple[db.KeyRecord, str]:
+        """A new secret for the key; the old ones stay good for `overlap` seconds. Raises NotFoundError."""
+        key = new_key()
+        with self.database.transaction() as connection:
+            record = db.get(connection, key_id)
+            if record is None or record.revoked_at:
+                raise NotFoundError("There is no such key that is in use. `simmer keys list` shows them.")
+            db.retire_secrets(connection, key_id, overlap=overlap)
+            db.add_secret(connection, key_id, digest(key), key[-4:])
+        return record, key
+
+    def revoke(self, key_id: UUID) -> None:
+        """End the key, everywhere within `cache_seconds`. Raises NotFoundError."""
+        with self.database.transaction() as connection:
+            if not db.revoke(connection, key_id):
+                raise NotFoundError("There is no such key that is in use. `simmer keys list` shows them.")
+
+    def verify(self, key: str) -> Caller:
+        """Who this secret belongs to. Raises InvalidKeyError, ExpiredKeyError, and UnavailableError.
+
+        The comparison happens on the SHA-256 in an index: how long it takes tells nothing about the key.
+        """
+        if not well_formed(key):
+            raise InvalidKeyError(_INVALID)
+        wanted = digest(key)
+        caller, good_until = self._verified.get(wanted, (None, 0.0))
+        if caller is None or self.clock() >= good_until:
+            caller = self._look_up(wanted)
+            self._remember(wanted, caller)
+        return caller
+
+    def _look_up(self, wanted: bytes) -> Caller:
+        with self.database.transaction() as connection:
+            found = db.find(connection, wanted)
+            if found is None:
+                raise InvalidKeyError(_INVALID)
+            if found.expired:
+                raise ExpiredKeyError(_EXPIRED)
+            db.touch(connection, found.id)
+        return Caller(found.id, found.scopes)
+
+    def _remember(self, wanted: bytes, caller: Caller) -> None:
+        if len(self._verified) >= MAX_CACHED:
+            self._verified.clear()
+        self._verified[wanted] = caller, self.clock() + self.cache_seconds

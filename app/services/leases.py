@@ -1,0 +1,84 @@
+"""The jobs that this process holds, and the heartbeat that keeps them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from app.db import jobs as db
+from app.db.engine import Database
+from app.domain.errors import UnavailableError
+from app.domain.jobs import Claim
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Lease:
+    """One held job. `claim` is replaced when the worker starts a further attempt."""
+
+    claim: Claim
+    abort: Callable[[], object]
+    """Ends the job's task; called once, when the job is no longer this worker's."""
+    valid_until: float
+    """On the monotonic clock. Counted from before the statement that extended it was sent, so that this
+    worker gives a job up before the database's clock gives it to another."""
+
+
+@dataclass(slots=True)
+class Leases:
+    """Held jobs by id. One statement extends them all; whoever is not in its answer is aborted."""
+
+    database: Database
+    duration: float
+    clock: Callable[[], float] = time.monotonic
+    _held: dict[UUID, Lease] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hold(self, claim: Claim, abort: Callable[[], object], *, claimed_at: float) -> Lease:
+        """Start to keep a job that was claimed at `claimed_at` (monotonic)."""
+        lease = Lease(claim, abort, claimed_at + self.duration)
+        with self._lock:
+            self._held[claim.job_id] = lease
+        return lease
+
+    def release(self, lease: Lease) -> None:
+        """Stop to keep it. The same job may be held anew by now; that lease stays."""
+        with self._lock:
+            if self._held.get(lease.claim.job_id) is lease:
+                del self._held[lease.claim.job_id]
+
+    def expired(self, lease: Lease) -> bool:
+        """Whether another worker may have the job by now."""
+        return self.clock() >= lease.valid_until
+
+    def beat(self) -> None:
+        """Extend all leases, and abort the tasks of jobs that were cancelled, taken away, or could not be extended."""
+        sent_at = self.clock()
+        with self._lock:
+            sent = [(lease, lease.claim.fence) for lease in self._held.values()]
+        if not sent:
+            return
+        try:
+            with self.database.transaction() as connection:
+                own = db.extend_leases(connection, [fence for _, fence in sent], lease=self.duration)
+        except UnavailableError:
+            self._abort([lease for lease, _ in sent if self.expired(lease)], "its lease could not be extended")
+            return
+        for lease, (job_id, _) in sent:
+            if job_id in own:
+                lease.valid_until = sent_at + self.duration
+        # A fence that changed meanwhile was this worker's own next attempt.
+        lost = [lease for lease, fence in sent if fence[0] not in own and lease.claim.fence == fence]
+        self._abort(lost, "it was cancelled or taken away")
+
+    def _abort(self, leases: list[Lease], why: str) -> None:
+        for lease in leases:
+            with self._lock:
+                if self._held.pop(lease.claim.job_id, None) is not lease:
+                    # It was settled or released while the statement ran.
+                    continue
+            log.warning("job aborted: %s", why, extra={"fields": {"job_id": lease.claim.job_id}})
+            lease.abort()

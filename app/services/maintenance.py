@@ -1,0 +1,110 @@
+"""The sweep and the purge. Each is safe to run at any time, twice at once, and to be killed in the middle."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from app.db import sweep as db
+from app.db.engine import Database
+from app.db.jobs import Dispatch
+from app.domain.errors import UnavailableError
+from app.domain.jobs import JOB_QUEUES
+from app.domain.ports import Dispatcher
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+"""Rows that one statement of the sweep moves."""
+TIME_BUDGET = 30.0
+"""Seconds after which a sweep or a purge leaves the rest to the next one."""
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """How many jobs one sweep moved, and how many messages it sent again."""
+
+    overdue: int = 0
+    rescued: int = 0
+    expired: int = 0
+    redispatched: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceService:
+    """Moves the jobs that nobody else moves any more."""
+
+    database: Database
+    dispatcher: Dispatcher
+    settings: Settings
+
+    def sweep(self) -> SweepReport:
+        """End overdue jobs, rescue those of lost workers, expire those never started, send lost messages again."""
+        report = SweepReport(
+            overdue=_in_batches(self._stop_overdue, BATCH),
+            rescued=_in_batches(self._rescue, BATCH),
+            expired=_in_batches(self._expire, BATCH),
+            redispatched=sum(self._redispatch(queue) for queue in JOB_QUEUES),
+        )
+        if any(asdict(report).values()):
+            log.info("swept", extra={"fields": asdict(report)})
+        return report
+
+    def purge(self) -> int:
+        """Delete ended jobs whose retention is over; return how many."""
+        deleted = _in_batches(self._purge, self.settings.purge_batch)
+        if deleted:
+            log.info("purged", extra={"fields": {"deleted": deleted}})
+        return deleted
+
+    def _stop_overdue(self) -> int:
+        with self.database.transaction() as connection:
+            return len(db.stop_overdue(connection, limit=BATCH, retention=self.settings.retention))
+
+    def _rescue(self) -> int:
+        with self.database.transaction() as connection:
+            found, messages = db.rescue(
+                connection,
+                limit=BATCH,
+                retention=self.settings.retention,
+                redispatch_after=self.settings.redispatch_after,
+            )
+        self._publish(messages)
+        return found
+
+    def _expire(self) -> int:
+        with self.database.transaction() as connection:
+            return len(db.expire_queued(connection, limit=BATCH, retention=self.settings.retention))
+
+    def _redispatch(self, queue: str) -> int:
+        """Publish again, but never into a full queue: what waits there has not been lost."""
+        try:
+            room = self.settings.redispatch_limit - self.dispatcher.backlog(queue)
+        except UnavailableError:
+            log.warning("broker unavailable, nothing sent again")
+            return 0
+        if room <= 0:
+            return 0
+        with self.database.transaction() as connection:
+            messages = db.redispatch(connection, queue, limit=room, redispatch_after=self.settings.redispatch_after)
+        return self._publish(messages)
+
+    def _publish(self, messages: list[Dispatch]) -> int:
+        """Send the messages after their commit; those the broker refuses have their next turn in a later sweep."""
+        return sum(self.dispatcher.dispatch(m.job_id, m.limits, m.queue) for m in messages)
+
+    def _purge(self) -> int:
+        with self.database.transaction() as connection:
+            return db.purge(connection, limit=self.settings.purge_batch)
+
+
+def _in_batches(step: Callable[[], int], size: int) -> int:
+    """Repeat `step`, a transaction of up to `size` rows, until one comes back short or the time budget is spent."""
+    deadline = time.monotonic() + TIME_BUDGET
+    total = 0
+    while True:
+        moved = step()
+        total += moved
+        if moved < size or time.monotonic() >= deadline:
+            return total

@@ -1,0 +1,180 @@
+"""Every setting of Simmer, typed and documented; the only module that reads the environment."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.domain.errors import ConfigurationError
+from app.domain.jobs import Limits
+
+MAX_PROCESSING_SECONDS = 1800
+"""The contract's "maximum processing time: 30 minutes". No limit may be set above it."""
+
+BROKER_VISIBILITY_TIMEOUT = 7200
+"""Seconds after which Redis hands an unacknowledged message out again. It must stay above every time limit, and
+on a shared broker the shortest one wins, so it is fixed."""
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """All settings, read from `SIMMER_…` environment variables. Durations are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMMER_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: str = Field(
+        default="",
+        repr=False,
+        description="PostgreSQL to keep jobs in, `postgresql://user:password@host:port/name`. "
+        "`simmer up` starts its own when this is not set.",
+    )
+    broker_url: str = Field(
+        default="",
+        repr=False,
+        description="Celery broker, `redis://:password@host:port/0` (Valkey or Redis). "
+        "`simmer up` starts its own when this is not set.",
+    )
+    models: Path | None = Field(
+        default=None, description="Path of the TOML file that maps model names to upstream model servers."
+    )
+    home: Path = Field(default=Path(".simmer"), description="Folder in which `simmer up` keeps its state.")
+
+    soft_time_limit: Seconds = Field(
+        default=1770,
+        le=MAX_PROCESSING_SECONDS,
+        description="Default soft limit of one try: the job is failed with `timeout`. A model's entry may set its own.",
+    )
+    time_limit: Seconds = Field(
+        default=1800,
+        le=MAX_PROCESSING_SECONDS,
+        description="Default hard limit of one try: kills what ignored the soft limit. "
+        "A model's entry may set its own.",
+    )
+    max_attempts: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="How often a job may be sent upstream, all causes of a re-run together.",
+    )
+    queue_timeout: Seconds = Field(
+        default=86_400,
+        description="How long a job may wait to be started before it fails with `queue_timeout`.",
+    )
+    retention: Seconds = Field(default=86_400, description="How long a result is kept after the job ended.")
+
+    lease: Seconds = Field(
+        default=60,
+        description="How long a worker may be silent before its jobs are taken from it and run again.",
+    )
+    heartbeat_interval: Seconds = Field(
+        default=10, description="How often a worker extends its leases. At most a third of `SIMMER_LEASE`."
+    )
+    drain_timeout: Seconds = Field(
+        default=30,
+        description="How long a worker may finish its jobs after SIGTERM before it hands them back.",
+    )
+    sweep_interval: Seconds = Field(
+        default=5, description="How often beat has lost jobs rescued and lost messages sent again."
+    )
+    redispatch_after: Seconds = Field(
+        default=10,
+        description="How long a queued job's message may be missing before it is sent again; doubles.",
+    )
+    redispatch_limit: int = Field(
+        default=2000, ge=1, description="The broker's backlog up to which the sweep sends messages again."
+    )
+    purge_interval: Seconds = Field(default=60, description="How often beat has expired results deleted.")
+    purge_batch: int = Field(default=1000, ge=1, le=50_000, description="Rows that one purge statement deletes.")
+
+    retry_backoff: Seconds = Field(
+        default=1,
+        description="First pause before an upstream call is repeated; doubles, with jitter, up to 60 s.",
+    )
+    upstream_connect_timeout: Seconds = Field(default=10, description="How long connecting to a model server may take.")
+
+    database_pool: int = Field(
+        default=10, ge=1, le=200, description="Database connections that one process holds at most."
+    )
+    database_pool_timeout: Seconds = Field(
+        default=2, description="How long a request waits for a free database connection before it gets a 503."
+    )
+    statement_timeout: Seconds = Field(default=10, description="The server ends a statement that takes longer.")
+    lock_timeout: Seconds = Field(default=5, description="The server ends a wait for a row lock that takes longer.")
+
+    max_body_bytes: int = Field(
+        default=10 * 1024 * 1024, ge=1024, description="Largest request body in bytes; more gets a 413."
+    )
+    max_json_depth: int = Field(default=64, ge=1, le=500, description="Deepest nesting of a request body.")
+    key_cache: float = Field(
+        default=3,
+        ge=0,
+        le=5,
+        description="How long a process trusts a verified API key without asking the database.",
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe log lines that are written."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="`text` for a terminal, `json` for one object a line."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_scheme(cls, url: str) -> str:
+        return _with_scheme(url, {"postgresql", "postgres"}, "postgresql://user:password@host:5432/name")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_scheme(cls, url: str) -> str:
+        return _with_scheme(url, {"redis", "rediss"}, "redis://:password@host:6379/0 (for Valkey too)")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.soft_time_limit > self.time_limit:
+            raise ValueError("SIMMER_SOFT_TIME_LIMIT must not exceed SIMMER_TIME_LIMIT")
+        if self.heartbeat_interval * 3 > self.lease:
+            raise ValueError("SIMMER_HEARTBEAT_INTERVAL must be at most a third of SIMMER_LEASE")
+        return self
+
+    @property
+    def default_limits(self) -> Limits:
+        """The limits of a model whose entry sets none."""
+        return Limits(self.soft_time_limit, self.time_limit, self.max_attempts)
+
+    def require(self, *names: str) -> None:
+        """Raise ConfigurationError unless each of the named settings has a value."""
+        missing = [f"SIMMER_{name.upper()}" for name in names if not getattr(self, name)]
+        if missing:
+            raise ConfigurationError(f"Set {' and '.join(missing)}. `simmer up` does this for you on one machine.")
+
+
+def _with_scheme(url: str, allowed: set[str], example: str) -> str:
+    if url and url.partition("://")[0] not in allowed:
+        raise ValueError(f"must look like {example}")
+    return url
+
+
+def load_settings() -> Settings:
+    """Read the settings; raise ConfigurationError that names each wrong one and what is allowed."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError("Wrong settings. " + " ".join(_explain(error))) from None
+
+
+def read_secret(name: str) -> str | None:
+    """The value of the environment variable that a models file names for an upstream's key."""
+    return os.environ.get(name) or None
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """One sentence for each wrong setting. The value is left out: it may be a secret."""
+    sentences = []
+    for problem in error.errors():
+        name = f"SIMMER_{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
+        sentences.append(f"{name}{problem['msg'].removeprefix('Value error, ')}.")
+    return sentences

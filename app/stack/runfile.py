@@ -1,0 +1,36 @@
+"""`run.json` in the home: where the running stack is to be found, for scripts; it exists only while it runs."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from app.stack.private import write_private
+
+FILE_NAME = "run.json"
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Every address and secret of a running stack; `model_url` is None without the embedded model."""
+
+    api_url: str
+    api_key: str
+    flower_url: str
+    flower_user: str
+    flower_password: str
+    database_url: str
+    broker_url: str
+    model_url: str | None
+
+
+class RunFile:
+    """Mode 0600, replaced in one step: a reader sees the old or the new content, never half of it."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / FILE_NAME
+
+    def write(self, addresses: Addresses, pids: dict[str, int]) -> None:
+        write_private(self.path, json.dumps({**asdict(addresses), "pids": pids}, indent=2) + "\n")
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Model servers: which one serves a model, and how each protocol is spoken."""

@@ -1,0 +1,63 @@
+"""What an error of a model server means for the job: its failure code, and whether to try again."""
+
+import time
+from email.utils import parsedate_to_datetime
+
+from openai import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError
+
+from app.domain.jobs import Failure
+from app.domain.ports import UpstreamError
+
+_PROMPT_CODES = {
+    "context_length_exceeded": Failure.CONTEXT_LENGTH_EXCEEDED,
+    "exceed_context_size_error": Failure.CONTEXT_LENGTH_EXCEEDED,  # llama.cpp, as `type`
+    "invalid_prompt": Failure.INVALID_PROMPT,
+    "content_policy_violation": Failure.INVALID_PROMPT,
+    "content_filter": Failure.INVALID_PROMPT,  # Azure
+}
+_OUT_OF_MONEY = "insufficient_quota"
+
+
+def upstream_error(error: Exception) -> UpstreamError:
+    """Classify what the SDK raised. The server's own words are left out: they may quote the prompt."""
+    if isinstance(error, APIStatusError):
+        return _of_status(error)
+    if isinstance(error, APITimeoutError):
+        message = "The model server did not answer in time."
+        return UpstreamError(Failure.UPSTREAM_UNAVAILABLE, message, retryable=True)
+    if isinstance(error, APIResponseValidationError | ValueError):
+        message = "The model server's answer is not JSON. Check that the upstream speaks the protocol it is set to."
+        return UpstreamError(Failure.UPSTREAM_INVALID_RESPONSE, message, retryable=True)
+    cut = isinstance(error, APIConnectionError)
+    message = "The model server could not be reached." if cut else "The connection to the model server broke."
+    return UpstreamError(Failure.UPSTREAM_UNAVAILABLE, message, retryable=True)
+
+
+def _of_status(error: APIStatusError) -> UpstreamError:
+    status, codes = error.status_code, {error.code, error.type}
+    prompt = next((failure for code, failure in _PROMPT_CODES.items() if code in codes), None)
+    if prompt:
+        return UpstreamError(prompt, f"The model server refused the prompt: {prompt}.")
+    retry_after = _retry_after(error)
+    if status == 429:
+        message = "The model server is limiting its rate or quota. Try again later."
+        retryable = _OUT_OF_MONEY not in codes
+        return UpstreamError(Failure.UPSTREAM_RATE_LIMITED, message, retryable=retryable, retry_after=retry_after)
+    if status in {408, 409} or status >= 500:
+        message = f"The model server answered with status {status}."
+        return UpstreamError(Failure.UPSTREAM_UNAVAILABLE, message, retryable=True, retry_after=retry_after)
+    message = f"The model server refused the request with status {status}. Check the upstream's key and model name."
+    return UpstreamError(Failure.UPSTREAM_ERROR, message)
+
+
+def _retry_after(error: APIStatusError) -> float | None:
+    """Seconds that the server asks us to wait (RFC 9110, section 10.2.3: a number, or a date)."""
+    header = error.response.headers.get("retry-after", "")
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,40 @@
+"""One client for each upstream of the models file, made when the first job needs it."""
+
+from dataclasses import dataclass
+
+from app.domain import ports
+from app.settings import Settings, read_secret
+from app.upstreams.catalog import Catalog
+from app.upstreams.chat import ChatUpstream
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a job goes: the server, and the name it knows the model by."""
+
+    upstream: ports.Upstream
+    model: str
+
+
+class UpstreamRegistry:
+    """Build one for each process, after a fork: clients hold open connections."""
+
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        """Know the upstreams; connect to none yet."""
+        self.catalog = catalog
+        self._settings = settings
+        self._clients: dict[str, ports.Upstream] = {}
+
+    def route(self, public_name: str) -> Route:
+        """The upstream for a public model name. Raises ModelNotFoundError."""
+        model = self.catalog.resolve(public_name)
+        return Route(self._client(model.upstream), model.model or public_name)
+
+    def _client(self, name: str) -> ports.Upstream:
+        if name not in self._clients:
+            entry = self.catalog.upstreams[name]
+            key = read_secret(entry.api_key_env) if entry.api_key_env else None
+            timeout = self._settings.upstream_connect_timeout
+            # setdefault: of two greenlets that get here at once, both use the same client.
+            self._clients.setdefault(name, ChatUpstream(str(entry.base_url), key, connect_timeout=timeout))
+        return self._clients[name]

@@ -1,0 +1,1 @@
+"""Alembic's migrations, configured in pyproject.toml and run by `simmer migrate`."""

@@ -1,0 +1,102 @@
+"""What the mock remembers of every call: in memory up to a cap, and in a file that outlives it."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+Ended = Literal["answered", "client_closed", "reset", "closed", "cut", "stopped", "failed", "lost"]
+HEADERS_OF_INTEREST = ("authorization", "x-client-request-id", "idempotency-key", "user-agent")
+_PROMPT_END = 1_000
+
+
+@dataclass(slots=True)
+class Call:
+    """One chat completion; times are seconds since the epoch, `ended` is None while it runs.
+
+    `ended`: answered (the whole reply was written, an error status too), client_closed (noticed while waiting
+    or writing), reset | closed | cut (by a directive), stopped (the mock was told to stop), failed (a defect
+    of the mock), lost (the mock was killed; seen after its restart on the same record file).
+    """
+
+    sequence: int
+    attempt: int
+    prompt: str
+    model: str
+    stream: bool
+    headers: dict[str, str]
+    started_at: float
+    ended_at: float | None = None
+    ended: Ended | None = None
+    status: int | None = None
+
+
+class Journal:
+    """Calls by arrival; `cap` bounds how many are kept, and how many prompts are counted for `attempt`."""
+
+    def __init__(self, cap: int, file: Path | None = None) -> None:
+        self._cap = cap
+        self._calls: deque[Call] = deque(maxlen=cap)
+        self._attempts: dict[str, int] = {}
+        self.total = self.in_flight = self.max_in_flight = 0
+        if file and file.exists():
+            self._restore(file)
+        self._file = file.open("ab", buffering=0) if file else None
+
+    def begin(self, prompt: str, model: str, *, stream: bool, headers: Mapping[str, str]) -> Call:
+        self.total += 1
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        kept = _shortened(prompt)
+        call = Call(
+            sequence=self.total,
+            attempt=self._count(kept),
+            prompt=kept,
+            model=model,
+            stream=stream,
+            headers={name: headers[name] for name in HEADERS_OF_INTEREST if name in headers},
+            started_at=time.time(),
+        )
+        self._calls.append(call)
+        self._append(call)
+        return call
+
+    def end(self, call: Call, ended: Ended, status: int | None) -> None:
+        self.in_flight -= 1
+        call.ended, call.status, call.ended_at = ended, status, time.time()
+        self._append(call)
+
+    def find(self, contains: str = "", since: int = 0) -> list[Call]:
+        """Calls after sequence number `since` whose prompt holds `contains`, oldest first."""
+        return [call for call in self._calls if call.sequence > since and contains in call.prompt]
+
+    def _count(self, prompt: str) -> int:
+        attempt = self._attempts.pop(prompt, 0) + 1
+        self._attempts[prompt] = attempt
+        if len(self._attempts) > self._cap:
+            del self._attempts[next(iter(self._attempts))]
+        return attempt
+
+    def _append(self, call: Call) -> None:
+        # Unbuffered and whole: what was seen stands in the file even if the mock is killed right after.
+        if self._file:
+            self._file.write(json.dumps(asdict(call)).encode() + b"\n")
+
+    def _restore(self, file: Path) -> None:
+        with file.open() as lines:
+            calls = {call.sequence: call for call in (Call(**json.loads(line)) for line in lines)}
+        for call in calls.values():
+            self.total = max(self.total, call.sequence)
+            self._count(call.prompt)
+            if call.ended is None:
+                call.ended, call.ended_at = "lost", time.time()
+            self._calls.append(call)
+
+
+def _shortened(prompt: str) -> str:
+    if len(prompt) <= 2 * _PROMPT_END:
+        return prompt
+    return f"{prompt[:_PROMPT_END]} … {prompt[-_PROMPT_END:]}"

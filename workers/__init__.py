@@ -1,0 +1,1 @@
+"""The Celery processes: job workers, system workers and beat. Nothing here loads Flask."""

@@ -1,0 +1,45 @@
+"""The Celery app: `celery -A workers.celery_app worker | beat | flower | inspect …` work as with any other."""
+
+from typing import Any
+
+from celery import Celery, signals
+
+from app.adapters.queue import PURGE, SWEEP, SYSTEM_QUEUE, celery_config
+from app.logs import configure
+from app.settings import load_settings
+from workers import pool
+
+settings = load_settings()
+settings.require("broker_url", "database_url")
+
+app = Celery("simmer", include=["workers.jobs", "workers.maintenance"])
+app.conf.update(celery_config(settings))
+app.conf.update(
+    # A worker takes a message only when it has a slot for it: no job waits behind half an hour of another's,
+    # while the next worker idles. Redis alone; docs/adr tells what it costs.
+    worker_disable_prefetch=True,
+    worker_prefetch_multiplier=1,
+    # Flower lives on events.
+    worker_send_task_events=True,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    beat_enable_remote_control=True,
+    # `expires`: after an outage, one sweep is enough.
+    beat_schedule={
+        "sweep": {
+            "task": SWEEP,
+            "schedule": settings.sweep_interval,
+            "options": {"queue": SYSTEM_QUEUE, "expires": settings.sweep_interval * 2},
+        },
+        "purge": {
+            "task": PURGE,
+            "schedule": settings.purge_interval,
+            "options": {"queue": SYSTEM_QUEUE, "expires": settings.purge_interval * 2},
+        },
+    },
+)
+pool.install(drain_timeout=settings.drain_timeout)
+
+
+@signals.setup_logging.connect(weak=False)
+def _use_our_logs(**_: Any) -> None:
+    configure(settings)
