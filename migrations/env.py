@@ -1,13 +1,13 @@
-"""Runs the migrations on the database that the settings name."""
+"""Runs the migrations: on the caller's engine (`simmer migrate`), or on the settings' database (`alembic …`)."""
 
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
-from app.db.engine import sqlalchemy_url
+from app.db.engine import Database
 from app.db.models import Base
 from app.settings import load_settings
 
-MIGRATION_LOCK = 0x51_4D_4D_45_52
+MIGRATION_LOCK = 0x53494D4D4552
 """Key of the advisory lock under which migrations run: of two that start at once, one waits for the other."""
 LOCK_TIMEOUT = "5s"
 """How long a migration may wait for a table's lock. Queries queue up behind that wait, so it must be short."""
@@ -15,15 +15,14 @@ LOCK_TIMEOUT = "5s"
 
 def run_migrations() -> None:
     """Upgrade or downgrade in one transaction."""
-    settings = load_settings()
-    settings.require("database_url")
-    engine = create_engine(sqlalchemy_url(settings.database_url))
-    with engine.connect() as connection, connection.begin():
+    database = context.config.attributes.get("database") or Database(load_settings())
+    with database.engine.connect() as connection, connection.begin():
+        # The advisory lock may be waited for as long as it takes, and a large table may take its time.
+        connection.execute(text("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         context.configure(connection=connection, target_metadata=Base.metadata, transactional_ddl=True)
         context.run_migrations()
-    engine.dispose()
 
 
 run_migrations()

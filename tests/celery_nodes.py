@@ -74,7 +74,7 @@ class ProcessContainer:
         """What it wrote since its last start."""
         return self.process.output()
 
-    def kill(self, signal: str | int = "SIGKILL") -> None:  # noqa: A002 - pytest-celery's name for it
+    def kill(self, signal: str | int = "SIGKILL") -> None:
         """Return once it has ended, if the signal was SIGKILL."""
         number = _signal_number(signal)
         self.process.kill(number)
@@ -99,7 +99,7 @@ class ProcessContainer:
 
 
 class _LocalNode:
-    """What a local process can do beyond pytest-celery's nodes. `logs()` and `wait_for_log()` see the last start only."""
+    """What a local process can do beyond pytest-celery's nodes. Its logs are those since its last start."""
 
     container: Any
 
@@ -142,7 +142,7 @@ class _LocalNode:
         return self.process.wait(timeout)
 
 
-class ValkeyNode(_LocalNode, CeleryTestBroker):  # type: ignore[misc]
+class ValkeyNode(_LocalNode, CeleryTestBroker):
     """A Valkey server that writes every change to its folder, so that it survives SIGKILL."""
 
     def __init__(self, folder: Path, *args: str, port: int = 0) -> None:
@@ -178,7 +178,7 @@ class ValkeyNode(_LocalNode, CeleryTestBroker):  # type: ignore[misc]
         self.start()
 
 
-class WorkerNode(_LocalNode, CeleryTestWorker):  # type: ignore[misc]
+class WorkerNode(_LocalNode, CeleryTestWorker):
     """A `celery worker` of any app, as its own process."""
 
     def __init__(

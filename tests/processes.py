@@ -48,9 +48,16 @@ class Process:
     """A command in a session of its own, its output in `log`; use it as a context manager."""
 
     def __init__(
-        self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        uid: int | None = None,
+        gid: int | None = None,
     ) -> None:
-        """`env` is added to this process's environment; an existing `log` is appended to."""
+        """`env` is added to this process's environment; an existing `log` is appended to; `uid` needs root."""
         self.log = log
         self._argv = [str(word) for word in argv]
         self._log_start = log.stat().st_size if log.exists() else 0
@@ -62,6 +69,9 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
                 cwd=cwd,
+                user=uid,
+                group=gid,
+                extra_groups=None if uid is None else [],
                 start_new_session=True,
             )
 

@@ -107,7 +107,8 @@ class CeleryDispatcher:
         """Messages that wait in `queue`."""
         try:
             with self._celery.connection_for_read() as connection:
-                declared = connection.default_channel.queue_declare(queue, passive=True)
+                # Declaring anew is harmless; asking passively fails on Redis, where an empty queue does not exist.
+                declared = self._celery.amqp.queues[queue].bind(connection.default_channel).queue_declare()
                 return int(declared.message_count)
         except _broker_errors(self._celery) as error:
             raise UnavailableError("The broker does not answer. Check that it runs.") from error

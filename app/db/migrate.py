@@ -23,7 +23,9 @@ def _config() -> Config:
 def upgrade(database: Database, *, timeout: float) -> None:
     """Bring the schema to the head; wait up to `timeout` seconds for the database to answer first."""
     _wait_for(database, timeout)
-    command.upgrade(_config(), "head")
+    config = _config()
+    config.attributes["database"] = database
+    command.upgrade(config, "head")
 
 
 def _wait_for(database: Database, timeout: float) -> None:

@@ -18,7 +18,7 @@ def services(tmp_path: Path) -> Services:
     return Services(tmp_path, ENV, drain=5)
 
 
-def test_no_secret_stands_in_a_command(services: Services) -> None:
+def test_commands_hold_no_password_and_run_in_the_home(services: Services) -> None:
     specs = [
         services.migrate(),
         services.create_key(),

@@ -1,0 +1,139 @@
+"""Fixtures every test may use: one real Postgres and one real Valkey for the run, fresh state in each for a test."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+from app.container import Container
+from app.db.engine import Database
+from app.db.migrate import upgrade
+from app.settings import Settings
+from app.stack.postgres import EmbeddedPostgres
+from app.stack.valkey import EmbeddedValkey
+from tests.embedded import Server
+from tests.processes import free_port
+from tests.upstream.client import MockUpstream
+
+_TEMPLATE = "simmer_template"
+_VALKEY_DATABASES = 16
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a running PostgreSQL; its database `simmer_template` is migrated."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with Server(EmbeddedPostgres(folder, free_port()), folder / "log") as server:
+        url = server.url
+        _admin(url, "CREATE DATABASE {}", _TEMPLATE)
+        database = Database(Settings(database_url=_sibling(url, _TEMPLATE)))
+        upgrade(database, timeout=10)
+        database.close()
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres: str) -> Iterator[str]:
+    """A database with nothing in it."""
+    yield from _fresh(postgres, "template1")
+
+
+@pytest.fixture
+def database_url(postgres: str) -> Iterator[str]:
+    """A migrated database without rows."""
+    yield from _fresh(postgres, _TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a running Valkey, its database 0."""
+    folder = tmp_path_factory.mktemp("valkey")
+    with Server(EmbeddedValkey(folder, free_port()), folder / "log") as server:
+        yield server.url
+
+
+@pytest.fixture
+def broker_url(valkey: str) -> str:
+    """An empty database of the broker."""
+    url = f"{valkey.rpartition('/')[0]}/{next(_numbers) % _VALKEY_DATABASES}"
+    redis.Redis.from_url(url).flushdb()
+    return url
+
+
+@pytest.fixture(scope="session")
+def upstream_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MockUpstream]:
+    """The scriptable model server."""
+    with MockUpstream(tmp_path_factory.mktemp("upstream")) as server:
+        yield server
+
+
+@pytest.fixture
+def upstream(upstream_server: MockUpstream) -> MockUpstream:
+    """The scriptable model server, in no special mode. Calls of earlier tests are still on record."""
+    upstream_server.clear_mode()
+    return upstream_server
+
+
+@pytest.fixture
+def models_file(tmp_path: Path, upstream: MockUpstream) -> Path:
+    """Every model on the mock; `quick` has limits of 2 s and 4 s, `once` one attempt."""
+    path = tmp_path / "models.toml"
+    path.write_text(
+        f"""
+        [upstreams.mock]
+        base_url = "{upstream.base_url}"
+        [models."*"]
+        upstream = "mock"
+        [models.quick]
+        upstream = "mock"
+        soft_time_limit = 2
+        time_limit = 4
+        [models.once]
+        upstream = "mock"
+        max_attempts = 1
+        """
+    )
+    return path
+
+
+@pytest.fixture
+def settings(database_url: str, broker_url: str, models_file: Path) -> Settings:
+    """Settings for this test's own database, broker database and models."""
+    return Settings(database_url=database_url, broker_url=broker_url, models=models_file)
+
+
+@pytest.fixture
+def container(settings: Settings) -> Iterator[Container]:
+    """The parts of one process, as the API would have them."""
+    made = Container(settings)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def api_key_id(container: Container) -> UUID:
+    """A key that may own jobs."""
+    return container.keys.create("test", ["responses:read", "responses:write"])[0].id
+
+
+def _fresh(postgres: str, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    _admin(postgres, f"CREATE DATABASE {{}} TEMPLATE {template}", name)
+    yield _sibling(postgres, name)
+    _admin(postgres, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def _sibling(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+def _admin(url: str, statement: str, database: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(sql.Identifier(database)))

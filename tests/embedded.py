@@ -1,0 +1,67 @@
+"""A server of the embedded stack as a process of a test: to freeze, kill and start again."""
+
+import signal
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from app.stack.process import ProcessSpec
+from tests.processes import Process, wait_until
+
+START_TIMEOUT = 60.0
+
+
+class Embedded(Protocol):
+    """What EmbeddedPostgres and EmbeddedValkey have in common."""
+
+    @property
+    def url(self) -> str: ...
+    def prepare(self) -> None: ...
+    def process(self) -> ProcessSpec: ...
+    def destroy(self) -> None: ...
+
+
+class Server:
+    """Prepared and started on entry, stopped and deleted on exit."""
+
+    def __init__(self, embedded: Embedded, log: Path) -> None:
+        self.embedded = embedded
+        self._log = log
+        self._process: Process | None = None
+
+    def __enter__(self) -> Self:
+        self.embedded.prepare()
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self.embedded.destroy()
+
+    @property
+    def url(self) -> str:
+        return self.embedded.url
+
+    @property
+    def process(self) -> Process:
+        assert self._process, "the server is not started"
+        return self._process
+
+    def start(self) -> None:
+        spec = self.embedded.process()
+        self._process = Process(spec.argv, log=self._log, env=spec.env, cwd=spec.cwd, uid=spec.uid, gid=spec.gid)
+        assert spec.ready
+        wait_until(spec.ready, START_TIMEOUT, f"{spec.name} ready")
+
+    def stop(self) -> None:
+        """Its own way of an orderly stop; SIGKILL for what is left."""
+        self.process.resume()
+        self.process.kill(self.embedded.process().stop_signal)
+        self.process.stop()
+
+    def kill(self) -> None:
+        """As a power cut: `start()` brings it back with what it had written."""
+        self.process.kill(signal.SIGKILL)
+        self.process.stop()

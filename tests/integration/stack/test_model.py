@@ -1,0 +1,66 @@
+"""The embedded model on its real weights: it answers, ends, and stops when nobody listens any more."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from app.stack.http import call
+from app.stack.model import MODEL_NAME, SLOTS, EmbeddedModel
+from tests.integration.stack.specs import running
+from tests.processes import free_port, wait_until
+
+PROMPT = [{"role": "user", "content": "Write a detailed article about AI"}]
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[EmbeddedModel]:
+    model = EmbeddedModel(free_port())
+    with running(model.process()) as process:
+        listening = {c.laddr for c in process.net_connections("all") if c.status == psutil.CONN_LISTEN}
+        assert listening == {("127.0.0.1", model.port)}
+        yield model
+
+
+def slots(model: EmbeddedModel) -> list[dict[str, Any]]:
+    status, found = call(f"http://127.0.0.1:{model.port}/slots")
+    assert status == 200
+    return list(found)
+
+
+def test_it_answers_like_openai(model: EmbeddedModel) -> None:
+    body = {"model": MODEL_NAME, "messages": PROMPT, "max_tokens": 8}
+    status, reply = call(f"{model.url}/chat/completions", body=body, timeout=60)
+    assert status == 200
+    assert reply["choices"][0]["message"]["content"]
+    assert reply["usage"]["completion_tokens"] == 8
+    assert reply["model"] == MODEL_NAME
+
+
+def test_output_is_capped_unless_the_request_says_otherwise(model: EmbeddedModel) -> None:
+    _, properties = call(f"http://127.0.0.1:{model.port}/props")
+    assert properties["default_generation_settings"]["params"]["n_predict"] == 512
+
+
+def test_it_has_slots_of_their_own_context(model: EmbeddedModel) -> None:
+    assert [slot["n_ctx"] for slot in slots(model)] == [2048] * SLOTS
+
+
+def test_a_closed_connection_stops_the_generation(model: EmbeddedModel) -> None:
+    endless = {"messages": PROMPT, "max_tokens": 100_000, "ignore_eos": True}
+    connection = http.client.HTTPConnection("127.0.0.1", model.port, timeout=30)
+    connection.request("POST", "/v1/chat/completions", json.dumps(endless), {"Content-Type": "application/json"})
+    wait_until(lambda: any(slot["is_processing"] for slot in slots(model)), 30, "the model is at work")
+    connection.close()
+    wait_until(lambda: not any(slot["is_processing"] for slot in slots(model)), 10, "the model has stopped")
+
+
+def test_no_other_origins_page_may_talk_to_it(model: EmbeddedModel) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", model.port, timeout=30)
+    connection.request("GET", "/health", headers={"Origin": "http://example.org"})
+    with connection.getresponse() as reply:
+        assert reply.headers.get("Access-Control-Allow-Origin") in (None, "")
+    connection.close()
