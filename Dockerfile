@@ -5,6 +5,9 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
+# Celery takes a group without a name for root's, and warns.
+RUN groupadd --gid 10001 simmer \
+    && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin simmer
 RUN ["python", "-m", "venv", "--without-pip", "/opt/simmer"]
 # Dependencies first: they change less often than the code, and this layer is the slow one.
 COPY requirements.lock ./
@@ -24,6 +27,7 @@ ENV HOME=/tmp \
     PATH=/opt/simmer/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
+COPY --from=build /etc/passwd /etc/group /etc/
 COPY --from=build /opt/simmer /opt/simmer
 WORKDIR /srv
 USER 10001:10001

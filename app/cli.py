@@ -48,7 +48,9 @@ def keys() -> None:
 @keys.command("create")
 @click.option("--name", required=True, help="Whose key it is, for people.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Once for each scope.")
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires; never if left out.")
+@click.option(
+    "--days", type=click.FloatRange(0, 36_500, min_open=True), help="Days until it expires; never if left out."
+)
 @as_json
 def create_key(name: str, scopes: Sequence[str], days: float | None, as_json: bool) -> None:
     """Create an API key and show it, this once."""
@@ -74,7 +76,13 @@ def list_keys(as_json: bool) -> None:
 
 @keys.command("rotate")
 @click.argument("key_id", type=click.UUID)
-@click.option("--overlap-hours", default=24.0, show_default=True, help="How long the old secret stays good.")
+@click.option(
+    "--overlap-hours",
+    type=click.FloatRange(0, 8760),
+    default=24.0,
+    show_default=True,
+    help="How long the old secret stays good.",
+)
 @as_json
 def rotate_key(key_id: UUID, overlap_hours: float, as_json: bool) -> None:
     """Give a key a new secret; its jobs stay its own."""

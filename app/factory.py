@@ -21,6 +21,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
+    # Werkzeug would answer `//` with a redirect, in HTML.
+    app.url_map.merge_slashes = False
     app.extensions["simmer"] = container
     errors.register(app)
     context.register(app)

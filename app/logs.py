@@ -35,7 +35,7 @@ def configure(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
-    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -51,6 +51,10 @@ def raised_at(error: BaseException) -> str:
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {**_bound.get(), **getattr(record, "fields", {})}
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class JsonFormatter(logging.Formatter):
@@ -78,7 +82,6 @@ class TextFormatter(logging.Formatter):
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         line = f"{at} {record.levelname:<7} {record.getMessage()}{fields}"
-        line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
-        if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return line
+        trace = self.formatException(record.exc_info).split("\n") if record.exc_info else []
+        # Indented: no line of an exception's message may look like a record.
+        return "\n    ".join(_printable(part) for part in (line, *trace))

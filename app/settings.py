@@ -17,7 +17,8 @@ BROKER_VISIBILITY_TIMEOUT = 7200
 """Seconds after which Redis hands an unacknowledged message out again. It must stay above every time limit, and
 on a shared broker the shortest one wins, so it is fixed."""
 
-Seconds = Annotated[float, Field(gt=0)]
+# An infinite time would fail only when it is used.
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):

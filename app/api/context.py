@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar, cast
 from flask import Flask, Response, current_app, g, request
 
 from app.container import Container
-from app.domain.errors import InsufficientScopeError, InvalidKeyError, InvalidRequestError
+from app.domain.errors import InsufficientScopeError, InvalidRequestError
 from app.logs import bind
 from app.services.keys import Caller, Scope
 
@@ -59,7 +59,7 @@ def _presented_key() -> str:
         raise InvalidRequestError("Send one API key in one header.", code="duplicate_header")
     scheme, _, key = bearer.partition(" ")
     if bearer and scheme.lower() != "bearer":
-        raise InvalidKeyError("Send the API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
+        return ""
     return key.strip() or request.headers.get("X-API-Key", "")
 
 

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.domain.errors import UnavailableError
@@ -41,8 +42,8 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """One transaction: committed at the end of the block, rolled back if it raises.
 
-        Raises UnavailableError if the database can't be reached, gives no connection in time, or ends the
-        statement at one of its limits. After that error a commit may or may not have happened.
+        Raises UnavailableError if the database can't be reached, is not migrated, gives no connection in time, or
+        ends the statement at one of its limits. After that error a commit may or may not have happened.
         """
         try:
             with self.engine.connect() as connection:
@@ -54,6 +55,10 @@ class Database:
                     raise
         except (OperationalError, PoolTimeoutError) as error:
             raise UnavailableError("The database is not available. Try again in a few seconds.") from error
+        except ProgrammingError as error:
+            if isinstance(error.orig, UndefinedTable | UndefinedColumn):
+                raise UnavailableError("The database schema is not up to date. Run `simmer migrate`.") from error
+            raise
 
     def close(self) -> None:
         """Close the idle connections of the pool."""

@@ -209,10 +209,14 @@ def held_by(held: Claim) -> ColumnElement[bool]:
 
 def extend_leases(connection: Connection, fences: Sequence[tuple[UUID, int]], *, lease: float) -> set[UUID]:
     """Extend the leases of all jobs of one worker in one statement; return those that are still its own."""
-    held = func.unnest(
-        bindparam("ids", [job_id for job_id, _ in fences], ARRAY(Uuid())),
-        bindparam("attempts", [attempt for _, attempt in fences], ARRAY(Integer())),
-    ).table_valued("id", "attempt", name="held")
+    held = (
+        func.unnest(
+            bindparam("ids", [job_id for job_id, _ in fences], ARRAY(Uuid())),
+            bindparam("attempts", [attempt for _, attempt in fences], ARRAY(Integer())),
+        )
+        .table_valued("id", "attempt")
+        .render_derived("held")
+    )
     statement = (
         update(JobTable)
         .where(jobs.id == held.c.id, jobs.attempt == held.c.attempt, jobs.status == Status.IN_PROGRESS.value)

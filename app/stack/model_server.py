@@ -2,13 +2,14 @@
 
 import argparse
 import os
-import signal
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
 import xllamacpp
 
 from app.stack.model import MODEL_NAME, SLOTS, weights
+from app.stack.model_front import Front
 
 CONTEXT_PER_SLOT = 2048
 # a model this small seldom finds an end by itself; a request may still ask for more with max_tokens
@@ -16,13 +17,13 @@ DEFAULT_MAX_TOKENS = 512
 ERRORS_ONLY = 1
 
 
-def parameters(model: Path, port: int, slots: int) -> Any:
+def parameters(model: Path, slots: int) -> Any:
     """The parameters of a quiet llama.cpp server with `slots` answers at a time."""
     params = xllamacpp.CommonParams()
     params.model.path = str(model)
     params.model_alias = {MODEL_NAME}
     params.hostnames = ["127.0.0.1"]
-    params.port = port
+    params.port = 0
     params.n_parallel = slots
     params.n_ctx = CONTEXT_PER_SLOT * slots
     params.n_predict = DEFAULT_MAX_TOKENS
@@ -45,10 +46,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--parallel", type=int, default=SLOTS, help="answers written at the same time")
     arguments = parser.parse_args()
-    # the server has threads of its own and lives as long as this object
-    server = xllamacpp.Server(parameters(weights(), arguments.port, arguments.parallel))
-    while server:
-        signal.pause()
+    server = xllamacpp.Server(parameters(weights(), arguments.parallel))
+    backend = urllib.parse.urlsplit(server.listening_address).port
+    assert backend
+    # SIGTERM ends the process as it is: it keeps nothing
+    Front(arguments.port, backend).serve_forever()
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def _messages(request: JobRequest) -> list[JSON]:
 
 def _completed(answer: ChatCompletion, job_id: UUID) -> Completed:
     choice = _only_choice(answer)
-    incomplete = _INCOMPLETE.get(choice.finish_reason)
+    incomplete = _INCOMPLETE.get(str(choice.finish_reason))
     message = {
         "type": "message",
         "id": f"msg_{job_id.hex}",

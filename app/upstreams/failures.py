@@ -34,7 +34,7 @@ def upstream_error(error: Exception) -> UpstreamError:
 
 
 def _of_status(error: APIStatusError) -> UpstreamError:
-    status, codes = error.status_code, {error.code, error.type}
+    status, codes = error.status_code, (error.code, error.type)
     prompt = next((failure for code, failure in _PROMPT_CODES.items() if code in codes), None)
     if prompt:
         return UpstreamError(prompt, f"The model server refused the prompt: {prompt}.")

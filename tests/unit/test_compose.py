@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
+from app.adapters.queue import SYSTEM_QUEUE
+from app.domain.jobs import JOB_QUEUES
 from app.settings import Settings
 from tests.compose import ROOT, load_compose, substitute, variables
 
@@ -137,6 +139,13 @@ def passes_signals_on(compose: Compose) -> Iterator[str]:
             yield f"{name}: has no command"
 
 
+def consumes_every_queue(compose: Compose) -> Iterator[str]:
+    workers = {"worker": ",".join(JOB_QUEUES), "system": SYSTEM_QUEUE}
+    for name, queues in workers.items():
+        if f" -Q {queues} " not in " ".join(compose["services"][name]["command"]):
+            yield f"{name}: must consume {queues}"
+
+
 # Each rule with its violations: where in the document, and what is planted there (DROP: the key is removed).
 DROP = object()
 VIOLATIONS: list[tuple[Rule, str, object]] = [
@@ -181,6 +190,8 @@ VIOLATIONS: list[tuple[Rule, str, object]] = [
     (keeps_data, "services.api.volumes.0.bind.create_host_path", True),
     (guards_the_broker, "services.valkey.command.2", "no"),
     (guards_the_broker, "services.valkey.command", ["valkey-server", "--appendonly", "yes"]),
+    (consumes_every_queue, "services.worker.command.9", "jobs"),
+    (consumes_every_queue, "services.system.command.9", "default"),
     (passes_signals_on, "services.worker.command", "celery -A workers.celery_app worker"),
     (passes_signals_on, "services.beat.command", ["sh", "-c", "celery -A workers.celery_app beat"]),
     (passes_signals_on, "services.api.command", DROP),

@@ -1,8 +1,11 @@
 """Dockerfile and .dockerignore against Simmer's rules, each shown to catch a planted violation."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
@@ -173,3 +176,38 @@ def test_production_lock_holds_no_extra() -> None:
     extras = {re.split(r"[\[>=<~ ]", line)[0] for extra in project["optional-dependencies"].values() for line in extra}
     assert extras
     assert extras & locked("requirements.lock").keys() == set()
+
+
+# Imports what the processes import, where no package exists but those whose names are given: as in the image.
+IMPORT_ALL = """
+import importlib, importlib.abc, importlib.metadata, re, sys
+
+class OnlyLocked(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        owners = {re.sub("[-_.]+", "-", owner).lower() for owner in OWNERS.get(name.partition(".")[0], [])}
+        if owners and owners.isdisjoint(sys.argv[1:]):
+            raise ModuleNotFoundError(f"No module named {name!r} in the lock", name=name)
+
+OWNERS = importlib.metadata.packages_distributions()
+sys.meta_path.insert(0, OnlyLocked())
+for module in "gunicorn.app.wsgiapp", "gunicorn.workers.ggevent", "app.gunicorn", "app.factory", "app.cli":
+    importlib.import_module(module)
+for module in "celery.bin.celery", "celery.concurrency.gevent", "kombu.transport.redis", "flower.command":
+    importlib.import_module(module)
+for module in "workers.celery_app", "workers.jobs", "workers.maintenance":
+    importlib.import_module(module)
+"""
+
+
+def imported_with(packages: set[str]) -> str:
+    """Import every process's modules with `packages` alone; the last line of the error, empty if there is none."""
+    environment = {**os.environ, "SIMMER_DATABASE_URL": "postgresql://nowhere", "SIMMER_BROKER_URL": "redis://nowhere"}
+    command = [sys.executable, "-c", IMPORT_ALL, "simmer", *packages]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return (done.stderr.strip().splitlines() or ["no message"])[-1] if done.returncode else ""
+
+
+def test_production_lock_holds_every_package_the_processes_import() -> None:
+    packages = set(locked("requirements.lock"))
+    assert imported_with(packages) == ""
+    assert "'flower'" in imported_with(packages - {"flower"})

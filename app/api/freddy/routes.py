@@ -67,7 +67,7 @@ def _query() -> dict[str, Any]:
     for name, values in request.args.lists():
         if len(values) > 1:
             raise InvalidRequestError("Give each parameter once.", code="invalid_value")
-        if "\0" in values[0]:
+        if "\0" in name + values[0]:
             raise InvalidRequestError("Text must not hold NUL.", code="invalid_unicode")
         match = _METADATA_PARAMETER.fullmatch(name)
         target, key = (metadata, match[1]) if match else (found, name)

@@ -39,7 +39,13 @@ class Message(RequestModel):
     """One message of the conversation."""
 
     role: Role
-    texts: Annotated[list[TextBlock], Field(min_length=1, max_length=MAX_INPUTS)]
+    texts: Annotated[list[TextBlock], Field(min_length=1, max_length=MAX_INPUTS)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.texts is None:
+            raise ValueError("A message needs `texts`")
+        return self
 
 
 class CreateResponse(RequestModel):
@@ -63,7 +69,7 @@ class CreateResponse(RequestModel):
             raise _not_offered("background", 'Only background responses are available: send `"background": true`.')
         return JobRequest(
             model=self.model,
-            inputs=tuple(InputMessage(m.role, tuple(block.text for block in m.texts)) for m in self.inputs),
+            inputs=tuple(InputMessage(m.role, tuple(block.text for block in m.texts or ())) for m in self.inputs),
             instructions=self.instructions,
             temperature=self.temperature,
             top_p=self.top_p,

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
+from openai import OpenAI
 
 from app.stack.http import call
 from app.stack.model import MODEL_NAME, SLOTS, EmbeddedModel
@@ -21,7 +22,8 @@ def model() -> Iterator[EmbeddedModel]:
     model = EmbeddedModel(free_port())
     with running(model.process()) as process:
         listening = {c.laddr for c in process.net_connections("all") if c.status == psutil.CONN_LISTEN}
-        assert listening == {("127.0.0.1", model.port)}
+        assert ("127.0.0.1", model.port) in listening
+        assert {address.ip for address in listening} == {"127.0.0.1"}
         yield model
 
 
@@ -41,21 +43,43 @@ def test_it_answers_like_openai(model: EmbeddedModel) -> None:
 
 
 def test_output_is_capped_unless_the_request_says_otherwise(model: EmbeddedModel) -> None:
-    _, properties = call(f"http://127.0.0.1:{model.port}/props")
-    assert properties["default_generation_settings"]["params"]["n_predict"] == 512
+    body = {"messages": PROMPT, "ignore_eos": True}
+    _, reply = call(f"{model.url}/chat/completions", body=body, timeout=90)
+    assert reply["usage"]["completion_tokens"] == 512
+    assert reply["choices"][0]["finish_reason"] == "length"
+
+
+def test_it_streams(model: EmbeddedModel) -> None:
+    client = OpenAI(base_url=model.url, api_key="none", max_retries=0, timeout=60)
+    stream = client.chat.completions.create(
+        model=MODEL_NAME, messages=[{"role": "user", "content": "Hello"}], max_tokens=8, stream=True
+    )
+    texts = [event.choices[0].delta.content for event in stream if event.choices]
+    assert len([text for text in texts if text]) > 1
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"messages": 1}', b'{"messages": []}'])
+def test_a_bad_request_is_refused_as_such(model: EmbeddedModel, body: bytes) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", model.port, timeout=30)
+    connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+    with connection.getresponse() as reply:
+        assert reply.status >= 400
+        assert json.loads(reply.read())["error"]["message"]
+    connection.close()
 
 
 def test_it_has_slots_of_their_own_context(model: EmbeddedModel) -> None:
     assert [slot["n_ctx"] for slot in slots(model)] == [2048] * SLOTS
 
 
-def test_a_closed_connection_stops_the_generation(model: EmbeddedModel) -> None:
-    endless = {"messages": PROMPT, "max_tokens": 100_000, "ignore_eos": True}
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_closed_connection_stops_the_generation(model: EmbeddedModel, stream: bool) -> None:
+    endless = {"messages": PROMPT, "max_tokens": 100_000, "ignore_eos": True, "stream": stream}
     connection = http.client.HTTPConnection("127.0.0.1", model.port, timeout=30)
     connection.request("POST", "/v1/chat/completions", json.dumps(endless), {"Content-Type": "application/json"})
     wait_until(lambda: any(slot["is_processing"] for slot in slots(model)), 30, "the model is at work")
     connection.close()
-    wait_until(lambda: not any(slot["is_processing"] for slot in slots(model)), 10, "the model has stopped")
+    wait_until(lambda: not any(slot["is_processing"] for slot in slots(model)), 5, "the model has stopped")
 
 
 def test_no_other_origins_page_may_talk_to_it(model: EmbeddedModel) -> None:
