@@ -39,11 +39,12 @@ format: setup  ## Reformat the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: setup  ## Resolve both locks anew
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--upgrade --extra embedded --extra dev pyproject.toml -o requirements-dev.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--constraint requirements-dev.lock pyproject.toml -o requirements.lock
+LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock: setup  ## Resolve all locks anew (UPGRADE=--upgrade takes the newest releases)
+	$(LOCK) $(UPGRADE) --extra embedded --extra dev pyproject.toml -o requirements-dev.lock
+	$(LOCK) --constraint requirements-dev.lock pyproject.toml -o requirements.lock
+	echo hatchling | $(LOCK) --no-annotate --constraint requirements-dev.lock - -o deploy/build.lock
 
 clean:  ## Remove the environment, the default home and caches
 	@test ! -x $(BIN)/simmer || $(BIN)/simmer destroy --yes

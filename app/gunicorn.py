@@ -16,3 +16,5 @@ keepalive = 75
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112
 # The request log is the app's own, with ids.
 accesslog = None
+# gunicorn's control socket lies in the user's home: two deployments of one user would share it.
+control_socket_disable = True

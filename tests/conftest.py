@@ -1,6 +1,7 @@
 """Fixtures every test may use: one real Postgres and one real Valkey for the run, fresh state in each for a test."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -42,13 +43,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def empty_database_url(postgres: str) -> Iterator[str]:
     """A database with nothing in it."""
-    yield from _fresh(postgres, "template1")
+    with fresh_database(postgres, "template1") as url:
+        yield url
 
 
 @pytest.fixture
 def database_url(postgres: str) -> Iterator[str]:
     """A migrated database without rows."""
-    yield from _fresh(postgres, _TEMPLATE)
+    with fresh_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +65,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def broker_url(valkey: str) -> str:
     """An empty database of the broker."""
-    url = f"{valkey.rpartition('/')[0]}/{next(_numbers) % _VALKEY_DATABASES}"
-    redis.Redis.from_url(url).flushdb()
-    return url
+    return fresh_broker(valkey)
 
 
 @pytest.fixture(scope="session")
@@ -84,23 +85,7 @@ def upstream(upstream_server: MockUpstream) -> MockUpstream:
 @pytest.fixture
 def models_file(tmp_path: Path, upstream: MockUpstream) -> Path:
     """Every model on the mock; `quick` has limits of 2 s and 4 s, `once` one attempt."""
-    path = tmp_path / "models.toml"
-    path.write_text(
-        f"""
-        [upstreams.mock]
-        base_url = "{upstream.base_url}"
-        [models."*"]
-        upstream = "mock"
-        [models.quick]
-        upstream = "mock"
-        soft_time_limit = 2
-        time_limit = 4
-        [models.once]
-        upstream = "mock"
-        max_attempts = 1
-        """
-    )
-    return path
+    return write_models(tmp_path, upstream)
 
 
 @pytest.fixture
@@ -123,7 +108,37 @@ def api_key_id(container: Container) -> UUID:
     return container.keys.create("test", ["responses:read", "responses:write"])[0].id
 
 
-def _fresh(postgres: str, template: str) -> Iterator[str]:
+def fresh_broker(valkey: str) -> str:
+    """An empty database of the broker. There are fewer than tests, so an earlier test's may come round again."""
+    url = f"{valkey.rpartition('/')[0]}/{next(_numbers) % _VALKEY_DATABASES}"
+    redis.Redis.from_url(url).flushdb()
+    return url
+
+
+def write_models(folder: Path, upstream: MockUpstream) -> Path:
+    """A models file: every model on the mock; `quick` has limits of 2 s and 4 s, `once` one attempt."""
+    path = folder / "models.toml"
+    path.write_text(
+        f"""
+        [upstreams.mock]
+        base_url = "{upstream.base_url}"
+        [models."*"]
+        upstream = "mock"
+        [models.quick]
+        upstream = "mock"
+        soft_time_limit = 2
+        time_limit = 4
+        [models.once]
+        upstream = "mock"
+        max_attempts = 1
+        """
+    )
+    return path
+
+
+@contextmanager
+def fresh_database(postgres: str, template: str = _TEMPLATE) -> Iterator[str]:
+    """A database of its own for the block; migrated and without rows unless another template is named."""
     name = f"test_{next(_numbers)}"
     _admin(postgres, f"CREATE DATABASE {{}} TEMPLATE {template}", name)
     yield _sibling(postgres, name)

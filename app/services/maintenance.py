@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 """Rows that one statement of the sweep moves."""
+REDISPATCH_BATCH = 100
+"""Messages sent again between two looks at the broker's backlog."""
 TIME_BUDGET = 30.0
 """Seconds after which a sweep or a purge leaves the rest to the next one."""
 
@@ -78,8 +80,12 @@ class MaintenanceService:
             return len(db.expire_queued(connection, limit=BATCH, retention=self.settings.retention))
 
     def _redispatch(self, queue: str) -> int:
-        """Publish again, but never into a full queue: what waits there has not been lost."""
+        """Publish again, a few at a time, until the queue holds enough: what waits in it has not been lost."""
+        return _in_batches(lambda: self._redispatch_batch(queue), REDISPATCH_BATCH)
+
+    def _redispatch_batch(self, queue: str) -> int:
         try:
+            # Asked anew for each batch: another sweep may be at it too.
             room = self.settings.redispatch_limit - self.dispatcher.backlog(queue)
         except UnavailableError:
             log.warning("broker unavailable, nothing sent again")
@@ -87,7 +93,12 @@ class MaintenanceService:
         if room <= 0:
             return 0
         with self.database.transaction() as connection:
-            messages = db.redispatch(connection, queue, limit=room, redispatch_after=self.settings.redispatch_after)
+            messages = db.redispatch(
+                connection,
+                queue,
+                limit=min(room, REDISPATCH_BATCH),
+                redispatch_after=self.settings.redispatch_after,
+            )
         return self._publish(messages)
 
     def _publish(self, messages: list[Dispatch]) -> int:

@@ -1,4 +1,4 @@
-"""A cluster of real processes for each test."""
+"""A cluster of real processes: one that the tests share, and one for each test that needs its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from app.container import Container
+from app.settings import Settings
 from tests.cluster import Client, Cluster, environment
+from tests.conftest import fresh_broker, fresh_database, write_models
+from tests.upstream.client import MockUpstream
+
+SCOPES = ["responses:read", "responses:write"]
 
 
 @pytest.fixture
@@ -21,10 +26,25 @@ def cluster(tmp_path: Path, database_url: str, broker_url: str, models_file: Pat
 @pytest.fixture
 def key(container: Container) -> str:
     """A fresh API key."""
-    return container.keys.create("acceptance", ["responses:read", "responses:write"])[1]
+    return container.keys.create("acceptance", SCOPES)[1]
 
 
 @pytest.fixture
 def client(cluster: Cluster, key: str) -> Client:
     """A client of an API that runs."""
     return Client(cluster.api(), key)
+
+
+@pytest.fixture(scope="session")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, postgres: str, valkey: str, upstream_server: MockUpstream
+) -> Iterator[Client]:
+    """A client of a whole Simmer that all tests share which neither kill nor configure anything."""
+    folder = tmp_path_factory.mktemp("shared")
+    with fresh_database(postgres) as database_url:
+        models = write_models(folder, upstream_server)
+        with Cluster(folder, environment(database_url, fresh_broker(valkey), models)) as made:
+            made.worker()
+            made.system()
+            key = Container(Settings(database_url=database_url)).keys.create("shared", SCOPES)[1]
+            yield Client(made.api(), key)

@@ -1,20 +1,13 @@
 """How a job ends other than well: limits, cancels, an administrator's revoke, a failing upstream."""
 
-import base64
-import json
-from typing import Any
-from urllib.request import Request, urlopen
-
 import pytest
 
 from app.container import Container
 from app.db import jobs as db
 from app.domain.ids import parse_public_id
+from tests.acceptance.flower import Flower
 from tests.cluster import Client, Cluster
-from tests.processes import free_port, wait_until
 from tests.upstream.client import MockUpstream
-
-FLOWER_AUTH = "admin:flower-password"
 
 
 @pytest.mark.parametrize("pool", ["gevent", "prefork"])
@@ -87,17 +80,17 @@ def test_a_terminate_in_flower_cancels_the_row_and_flower_shows_it_as_revoked(
     client: Client, cluster: Cluster, upstream: MockUpstream, pool: str
 ) -> None:
     cluster.worker(pool=pool, concurrency=2)
-    flower = _flower(cluster)
+    flower = Flower.start(cluster)
     job_id = client.submit(f"terminated {pool} [[hang]]")
     upstream.wait_for_call(f"terminated {pool}", 20)
-    wait_until(lambda: _task_state(flower, job_id) == "STARTED", 20, "Flower sees the task")
-    _ask(flower, f"/api/task/revoke/{job_id}?terminate=true", method="POST")
+    flower.wait_state(job_id, "STARTED")
+    flower.ask(f"/api/task/revoke/{job_id}?terminate=true", method="POST")
     assert client.wait(job_id, "cancelled")["cancelled_at"]
     upstream.wait_closed(f"terminated {pool}", 10)
-    wait_until(lambda: _task_state(flower, job_id) == "REVOKED", 20, "Flower shows it as revoked")
+    flower.wait_state(job_id, "REVOKED")
     # A later event would turn it into SUCCESS: let another job pass through, then look again.
     client.wait(client.submit("passes through"), "completed")
-    assert _task_state(flower, job_id) == "REVOKED"
+    assert flower.task(job_id)["state"] == "REVOKED"
 
 
 @pytest.mark.parametrize(
@@ -114,58 +107,26 @@ def test_a_terminate_in_flower_cancels_the_row_and_flower_shows_it_as_revoked(
         ("[[error code=invalid_prompt]]", "invalid_prompt"),
     ],
 )
-def test_a_failing_upstream_gives_a_typed_error(
-    client: Client, running_worker: None, directive: str, code: str
-) -> None:
-    job = client.wait(client.submit(f"fails {directive}", model="once"), "failed")
+def test_a_failing_upstream_gives_a_typed_error(shared: Client, directive: str, code: str) -> None:
+    job = shared.wait(shared.submit(f"fails {directive}", model="once"), "failed")
     assert job["error"]["code"] == code
     assert job["output"] == []
 
 
-def test_a_passing_failure_is_retried_and_counted(client: Client, running_worker: None, upstream: MockUpstream) -> None:
-    job = client.wait(client.submit("recovers [[fail-first 2 status=503]]"), "completed")
+def test_a_passing_failure_is_retried_and_counted(shared: Client, upstream: MockUpstream) -> None:
+    job = shared.wait(shared.submit("recovers [[fail-first 2 status=503]]"), "completed")
     assert job["attempts"] == 3
     assert [call.status for call in upstream.calls("recovers")] == [503, 503, 200]
 
 
-def test_a_storm_of_failures_ends_at_max_attempts(client: Client, running_worker: None, upstream: MockUpstream) -> None:
-    job = client.wait(client.submit("storm [[status 503]]"), "failed")
+def test_a_storm_of_failures_ends_at_max_attempts(shared: Client, upstream: MockUpstream) -> None:
+    job = shared.wait(shared.submit("storm [[status 503]]"), "failed")
     assert (job["error"]["code"], job["attempts"]) == ("upstream_unavailable", 4)
     assert len(upstream.calls("storm")) == 4
 
 
-def test_an_answer_with_nul_and_one_cut_off_are_kept_as_they_came(client: Client, running_worker: None) -> None:
-    nul = client.wait(client.submit("odd [[nul-char]]"), "completed")
+def test_an_answer_with_nul_and_one_cut_off_are_kept_as_they_came(shared: Client) -> None:
+    nul = shared.wait(shared.submit("odd [[nul-char]]"), "completed")
     assert "\0" in nul["output"][0]["content"][0]["text"]
-    cut = client.wait(client.submit("cut [[finish length]]"), "completed")
+    cut = shared.wait(shared.submit("cut [[finish length]]"), "completed")
     assert cut["incomplete_details"] == {"reason": "max_output_tokens"}
-
-
-@pytest.fixture
-def running_worker(cluster: Cluster) -> None:
-    cluster.worker()
-
-
-def _flower(cluster: Cluster) -> str:
-    port = free_port()
-    argv = ["celery", "-A", "workers.celery_app", "flower", "--address=127.0.0.1", f"--port={port}"]
-    process = cluster.start("flower", argv, {"FLOWER_BASIC_AUTH": FLOWER_AUTH})
-    process.wait_log("Visit me at", 60)
-    url = f"http://127.0.0.1:{port}"
-    wait_until(lambda: _ask(url, "/api/workers?refresh=1"), 30, "Flower knows the worker")
-    return url
-
-
-def _ask(url: str, path: str, method: str = "GET") -> Any:
-    token = base64.b64encode(FLOWER_AUTH.encode()).decode()
-    request = Request(url + path, method=method, headers={"Authorization": f"Basic {token}"})
-    try:
-        with urlopen(request, timeout=10) as reply:
-            return json.load(reply)
-    except OSError:
-        return None
-
-
-def _task_state(url: str, task_id: str) -> str | None:
-    info = _ask(url, f"/api/task/info/{task_id}")
-    return info["state"] if info else None

@@ -22,6 +22,11 @@ STUBBORN = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
 )
 
+POLITE = (
+    "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print('up', flush=True)\n"
+    "while True: signal.pause()"
+)
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
@@ -98,10 +103,11 @@ def test_a_frozen_process_stands_still_until_it_is_resumed(log: Path) -> None:
         process.wait_log("tick", DEADLINE, since=mark)
 
 
-def test_a_frozen_process_can_be_stopped(log: Path) -> None:
-    with python(WAIT, log) as process:
+def test_a_frozen_process_can_still_end_by_its_own_rules(log: Path) -> None:
+    with python(POLITE, log) as process:
+        process.wait_log("up", DEADLINE)
         process.freeze()
-        assert process.stop() == -signal.SIGTERM
+        assert process.stop() == 7
 
 
 def test_memory_covers_children(log: Path) -> None:

@@ -85,7 +85,7 @@ def _body_length(headers: Mapping[str, str], max_body: int) -> int:
     text = headers.get("content-length", "0")
     if not (text.isascii() and text.isdigit()):
         raise RequestError(400, f"Content-Length {text!r} is no number")
-    if False:
+    if int(text) > max_body:
         raise RequestError(413, f"the body is over {max_body} bytes; start the mock with a larger --max-body")
     return int(text)
 

@@ -193,6 +193,14 @@ def test_a_mode_holds_until_it_is_cleared(upstream: MockUpstream, ask: Ask) -> N
     assert ask("hello").choices
 
 
+def test_a_mode_holds_for_so_many_seconds(upstream: MockUpstream, ask: Ask) -> None:
+    upstream.set_mode("[[status 429]]", for_seconds=3_600)
+    with pytest.raises(openai.RateLimitError):
+        ask("within")
+    upstream.set_mode("[[status 429]]", for_seconds=0)
+    assert ask("after").choices
+
+
 def test_a_wrong_mode_is_refused(upstream: MockUpstream) -> None:
     with pytest.raises(AssertionError, match="misspelt"):
         upstream.set_mode("[[misspelt]]")
