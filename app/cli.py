@@ -23,7 +23,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for 
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="simmer")
+@click.version_option(package_name="simmer", prog_name="simmer")
 def cli() -> None:
     """Simmer: background mode for any model API."""
 
@@ -48,11 +48,9 @@ def keys() -> None:
 @keys.command("create")
 @click.option("--name", required=True, help="Whose key it is, for people.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Once for each scope.")
-@click.option(
-    "--days", type=click.FloatRange(0, 36_500, min_open=True), help="Days until it expires; never if left out."
-)
+@click.option("--days", type=click.IntRange(1, 36_500), help="Days until it expires; never if left out.")
 @as_json
-def create_key(name: str, scopes: Sequence[str], days: float | None, as_json: bool) -> None:
+def create_key(name: str, scopes: Sequence[str], days: int | None, as_json: bool) -> None:
     """Create an API key and show it, this once."""
     lifetime = None if days is None else days * 86_400
     record, key = _container().keys.create(name, scopes or DEFAULT_SCOPES, lifetime)
@@ -78,13 +76,13 @@ def list_keys(as_json: bool) -> None:
 @click.argument("key_id", type=click.UUID)
 @click.option(
     "--overlap-hours",
-    type=click.FloatRange(0, 8760),
-    default=24.0,
+    type=click.IntRange(0, 8760),
+    default=24,
     show_default=True,
     help="How long the old secret stays good.",
 )
 @as_json
-def rotate_key(key_id: UUID, overlap_hours: float, as_json: bool) -> None:
+def rotate_key(key_id: UUID, overlap_hours: int, as_json: bool) -> None:
     """Give a key a new secret; its jobs stay its own."""
     record, key = _container().keys.rotate(key_id, overlap=overlap_hours * 3600)
     _show_new_key(record, key, as_json)

@@ -18,7 +18,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Read now: a wrong models file must stop the start, not the first request.
     _ = container.catalog
     app = Flask("simmer", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
+    # Flask would answer OPTIONS by itself, without a key.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
     # Werkzeug would answer `//` with a redirect, in HTML.

@@ -17,8 +17,9 @@ BROKER_VISIBILITY_TIMEOUT = 7200
 """Seconds after which Redis hands an unacknowledged message out again. It must stay above every time limit, and
 on a shared broker the shortest one wins, so it is fixed."""
 
-# An infinite time would fail only when it is used.
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Up to ten years: what a timestamp can't hold would fail only when it is used.
+Seconds = Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)]
+LimitSeconds = Annotated[float, Field(gt=0, le=MAX_PROCESSING_SECONDS, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -43,14 +44,12 @@ class Settings(BaseSettings):
     )
     home: Path = Field(default=Path(".simmer"), description="Folder in which `simmer up` keeps its state.")
 
-    soft_time_limit: Seconds = Field(
+    soft_time_limit: LimitSeconds = Field(
         default=1770,
-        le=MAX_PROCESSING_SECONDS,
         description="Default soft limit of one try: the job is failed with `timeout`. A model's entry may set its own.",
     )
-    time_limit: Seconds = Field(
+    time_limit: LimitSeconds = Field(
         default=1800,
-        le=MAX_PROCESSING_SECONDS,
         description="Default hard limit of one try: kills what ignored the soft limit. "
         "A model's entry may set its own.",
     )

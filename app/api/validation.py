@@ -9,6 +9,8 @@ from app.domain.errors import InvalidRequestError
 
 M = TypeVar("M", bound=BaseModel)
 
+MAX_PATH = 256
+"""Characters of a path that an error repeats."""
 _CODES = {
     "missing": "missing_required_parameter",
     "extra_forbidden": "unknown_parameter",
@@ -56,5 +58,9 @@ def validate(model: type[M], values: Mapping[str, Any]) -> M:
 
 def _path(location: tuple[int | str, ...]) -> str | None:
     """`inputs[0].role` for ('inputs', 0, 'role')."""
+    if len(location) > 2 and location[-1] == "[key]":
+        # A key that is wrong itself: its object is named, and the key not repeated.
+        location = location[:-2]
     steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
-    return steps.removeprefix(".") or None
+    # An unknown parameter's name is the client's own, and may be of any length.
+    return steps.removeprefix(".")[:MAX_PATH] or None

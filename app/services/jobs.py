@@ -46,7 +46,7 @@ class JobService:
             )
         # After the commit: a worker that got the id before it would find no row.
         self.dispatcher.dispatch(job.id, limits, queue)
-        log.info("job accepted", extra={"fields": {"job_id": job.id, "model": job.model}})
+        log.info("job accepted", extra={"fields": {"job_id": job.id}})
         return job
 
     def get(self, api_key_id: UUID, job_id: UUID | None) -> Job:

@@ -1,5 +1,6 @@
 """`simmer demo`: the contract's example on the real stack, in a temporary home, from start to finish."""
 
+import json
 import os
 import tempfile
 import time
@@ -59,34 +60,40 @@ class Demo:
     def _example(self, stack: RunningStack) -> bool:
         authorization = f"Bearer {stack.addresses.api_key}"
         url = stack.addresses.api_url + PATH
-        self._show(f"POST {url}\n{BODY}\n")
+        self._show(f"POST {url}\n{json.dumps(BODY)}\n")
         begun = time.monotonic()
         status, job = call(url, authorization=authorization, body=BODY)
         if status != 200:
             raise StackError(f"the API answered {status}: {job}")
-        job = self._follow(stack, f"{url}/{job['id']}", authorization, begun)
+        self._show_status(job, begun)
+        self._follow(stack, f"{url}/{job['id']}", authorization, job, begun)
         self._show_result(job)
         self._show(_seen_by_flower(stack, job["id"]))
         return bool(job["status"] == "completed")
 
-    def _follow(self, stack: RunningStack, url: str, authorization: str, begun: float) -> dict[str, Any]:
-        """Poll the job to its end, showing each status once."""
-        job: dict[str, Any] = {"status": ""}
+    def _follow(self, stack: RunningStack, url: str, authorization: str, job: dict[str, Any], begun: float) -> None:
+        """Poll the job to its end, showing each status once; `job` becomes its last state."""
+        next_poll = begun
 
         def ended() -> bool:
+            nonlocal next_poll
+            if time.monotonic() < next_poll:
+                return False
+            next_poll = time.monotonic() + POLL_INTERVAL
             shown = job["status"]
             job.update(call(url, authorization=authorization)[1])
-            elapsed = time.monotonic() - begun
             if job["status"] != shown:
-                self._show(f"{elapsed:6.1f} s  {job['id']}  {job['status']}")
-            if elapsed > JOB_DEADLINE:
+                self._show_status(job, begun)
+            if time.monotonic() - begun > JOB_DEADLINE:
                 raise StackError(f"the job was still {job['status']} after {JOB_DEADLINE:g} s")
             return job["status"] in TERMINAL
 
         stack.supervisor.run(on_change=stack.write_runfile, until=ended)
         if stack.supervisor.stopping:
             raise StopRequestedError("stopped before the job ended")
-        return job
+
+    def _show_status(self, job: dict[str, Any], begun: float) -> None:
+        self._show(f"{time.monotonic() - begun:6.1f} s  {job['id']}  {job['status']}")
 
     def _show_result(self, job: dict[str, Any]) -> None:
         for item in job.get("output") or []:

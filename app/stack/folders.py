@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from app.stack.errors import HomeBusyError
+from app.stack.groups import is_running
 
 LOCK_NAME = "lock"
 POLL_INTERVAL = 0.1
@@ -50,7 +51,7 @@ def _acquire(file: IO[str], home: Path, patience: float) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = _owner(file)
-            if owner is None or _runs(owner) or time.monotonic() > deadline:
+            if owner is None or is_running(owner) or time.monotonic() > deadline:
                 raise HomeBusyError(_busy(home, owner)) from None
             time.sleep(POLL_INTERVAL)
         else:
@@ -67,13 +68,3 @@ def _owner(file: IO[str]) -> int | None:
     file.seek(0)
     text = file.read().strip()
     return int(text) if text.isdigit() else None
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

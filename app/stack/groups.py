@@ -10,15 +10,27 @@ PROCESSES = Path("/proc")
 DEAD = {"Z", "X"}
 
 
+def is_running(pid: int) -> bool:
+    """Whether the process runs; a zombie, which only its parent can remove, does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _has_processes_folder() or _state_and_group(PROCESSES / str(pid))[0] not in DEAD
+
+
 def group_exists(leader: int) -> bool:
-    """Whether anything of the group still runs; a zombie, which only its parent can remove, doesn't count."""
+    """Whether anything of the group still runs, zombies left aside."""
     try:
         os.killpg(leader, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    if not (PROCESSES / "self").exists():
+    if not _has_processes_folder():
         return True
-    return any(_runs_in(leader, process) for process in PROCESSES.glob("[0-9]*"))
+    found = map(_state_and_group, PROCESSES.glob("[0-9]*"))
+    return any(group == leader and state not in DEAD for state, group in found)
 
 
 def signal_process(pid: int, number: signal.Signals) -> None:
@@ -45,10 +57,14 @@ def end_group(leader: int, stop_signal: signal.Signals, grace: float) -> None:
     kill_group(leader)
 
 
-def _runs_in(leader: int, process: Path) -> bool:
+def _has_processes_folder() -> bool:
+    return (PROCESSES / "self").exists()
+
+
+def _state_and_group(process: Path) -> tuple[str, int]:
     try:
         # after the name, which may hold spaces and brackets: state, parent, group
         state, _, group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
     except OSError:
-        return False
-    return int(group) == leader and state not in DEAD
+        return "X", 0
+    return state, int(group)

@@ -57,10 +57,10 @@ class Relay(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Front
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         self._hand_on(b"")
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+    def do_POST(self) -> None:
         payload = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = _plain_completion(self.path, payload)
         if request is None:

@@ -3,15 +3,13 @@
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
 from app.domain.errors import ConfigurationError, ModelNotFoundError
 from app.domain.jobs import Limits
-from app.settings import MAX_PROCESSING_SECONDS, Seconds, read_secret
-
-LimitSeconds = Annotated[Seconds, Field(le=MAX_PROCESSING_SECONDS)]
+from app.settings import LimitSeconds, read_secret
 
 
 class Upstream(BaseModel):

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
-from openai import APIConnectionError, DefaultHttpxClient, OpenAI, OpenAIError
+from openai import DefaultHttpxClient, OpenAI, OpenAIError
 from openai.types.chat import ChatCompletion, ChatCompletionMessage
 from openai.types.chat.chat_completion import Choice
 
@@ -42,18 +42,8 @@ class ChatUpstream:
             )
         except (OpenAIError, httpx2.HTTPError, ValueError) as error:
             # ValueError: a body that is no JSON, which the SDK passes on as it comes.
-            raise _interruption(error) or upstream_error(error) from error
+            raise upstream_error(error) from error
         return _completed(answer, job_id)
-
-
-def _interruption(error: Exception) -> BaseException | None:
-    """What really ended the call, if it was no failure of it but an exception thrown in from outside.
-
-    The SDK takes every Exception inside a request, a soft time limit too, for a broken connection.
-    """
-    cause = error.__cause__
-    outside = isinstance(error, APIConnectionError) and cause and not isinstance(cause, httpx2.HTTPError | OSError)
-    return cause if outside else None
 
 
 def _parameters(request: JobRequest, model: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from jsonschema import Draft7Validator
 from app.adapters.queue import SYSTEM_QUEUE
 from app.domain.jobs import JOB_QUEUES
 from app.settings import Settings
+from app.upstreams.catalog import load_catalog
 from tests.compose import ROOT, load_compose, substitute, variables
 
 Compose = dict[str, Any]
@@ -244,3 +245,9 @@ def test_example_environment_names_every_variable_and_no_value() -> None:
     found = variables(load_compose())
     assert named == {name if operator == "?" else f"#{name}" for name, operator in found}
     assert {name for name, operator in found if operator == "?"} == SECRETS.keys()
+
+
+def test_example_models_file_is_valid() -> None:
+    catalog = load_catalog(ROOT / "deploy/models.example.toml")
+    assert catalog.resolve("gpt-4.1-mini").max_attempts == 2
+    assert catalog.resolve("small").model == "qwen3-8b"

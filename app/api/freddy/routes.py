@@ -1,6 +1,7 @@
 """The routes of the Freddy dialect."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -60,11 +61,18 @@ def delete(response_id: str) -> Response:
     return jsonify(present(job) if job else present_deleted(response_id))
 
 
+def _arguments() -> Iterable[tuple[str, list[str]]]:
+    try:
+        return request.args.lists()
+    except UnicodeDecodeError:
+        raise InvalidRequestError("The query must be percent-encoded UTF-8.", code="invalid_encoding") from None
+
+
 def _query() -> dict[str, Any]:
     """The query's parameters, `metadata[key]=value` gathered under `metadata`. Raises InvalidRequestError."""
     found: dict[str, Any] = {}
     metadata: dict[str, str] = {}
-    for name, values in request.args.lists():
+    for name, values in _arguments():
         if len(values) > 1:
             raise InvalidRequestError("Give each parameter once.", code="invalid_value")
         if "\0" in name + values[0]:

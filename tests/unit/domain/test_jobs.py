@@ -39,7 +39,7 @@ def test_parameters_that_were_not_given_are_not_stored() -> None:
 
 @pytest.mark.parametrize("name", ["temperature", "top_p", "max_output_tokens"])
 def test_a_zero_is_given(name: str) -> None:
-    request = JobRequest(model="m", inputs=(), **{name: 0})
+    request = JobRequest.from_json({"model": "m", "inputs": [], name: 0})
     assert request.to_json()[name] == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.domain.secrets import digest, new_key, well_formed
+from app.domain.secrets import _checksum, digest, new_key, well_formed
 
 BASE62 = string.digits + string.ascii_letters
 KEY = new_key()
@@ -71,6 +71,11 @@ def test_two_neighbours_swapped_are_caught(place: int) -> None:
 )
 def test_other_text_is_not_well_formed(text: str) -> None:
     assert not well_formed(text)
+
+
+def test_letters_that_are_no_ascii_do_not_pass_with_the_right_checksum() -> None:
+    for body in ("é" * 30, "\N{ARABIC-INDIC DIGIT ZERO}" * 30):
+        assert not well_formed("sk-simmer-" + body + _checksum(body))
 
 
 def test_the_checksum_stays_what_it_was() -> None:

@@ -15,6 +15,7 @@ from app.domain.ports import UpstreamError
 from app.upstreams.failures import upstream_error
 
 REQUEST = httpx2.Request("POST", "http://upstream.test/v1/chat/completions")
+SDK = OpenAI(api_key="unused", base_url="http://upstream.test/v1")
 CANARY = "canary-90ab"
 NOW = 1_700_000_000.0
 DATE = "Tue, 14 Nov 2023 22:14:20 GMT"
@@ -25,8 +26,7 @@ def answered(status: int, error: Any = None, **headers: str) -> APIStatusError:
     """What the SDK makes of such an answer."""
     body = json.dumps({"error": {"message": CANARY, **error} if isinstance(error, dict) else error})
     response = httpx2.Response(status, text=body, headers=headers, request=REQUEST)
-    with OpenAI(api_key="unused", base_url="http://upstream.test/v1") as client:
-        return client._make_status_error_from_response(response)
+    return SDK._make_status_error_from_response(response)
 
 
 def verdict(error: Exception) -> tuple[Failure, bool]:

@@ -42,7 +42,7 @@ class Celery:
         self.reports.append(("succeeded", result))
 
     def failed(self, info: Any) -> None:
-        self.reports.append(("failed", info.exception.exc))
+        self.reports.append(("failed", info.exception))
 
     def timed_out(self, soft: bool, limit: float) -> None:
         self.reports.append(("soft" if soft else "hard", limit))
@@ -86,6 +86,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_greenlet, "GRACE", 0.2)
     monkeypatch.setattr(pools, "GRACE", 0.2)
     monkeypatch.setattr(pools, "SLOT_POLL", 0.05)
+    monkeypatch.setattr(pools, "SLOT_WAIT", 0.2)
     monkeypatch.setattr(state, "should_stop", None)
 
 
@@ -365,6 +366,39 @@ def test_grow_lets_a_waiting_message_in_and_shrink_keeps_the_next_out(pool: Task
     gevent.sleep(0.1)
     assert not third.ready()
     third.kill()
+
+
+def test_waiting_for_a_slot_ends_when_one_is_free(
+    pool: TaskPool, celery: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "SLOT_WAIT", FOREVER)
+    pool.shrink(9)
+    assert pool.wait_for_slot()
+    celery.apply(pool, celery.asleep)
+    waiting = gevent.spawn(pool.wait_for_slot)
+    gevent.sleep(0.1)
+    assert not waiting.ready()
+    abort(celery.task_id)
+    assert waiting.get(timeout=DEADLINE) is True
+
+
+def test_waiting_for_a_slot_has_a_deadline(pool: TaskPool, celery: Celery) -> None:
+    celery.apply(pool, celery.asleep)
+    pool.shrink(10)
+    with gevent.Timeout(DEADLINE):
+        assert pool.wait_for_slot() is False, "one task too many runs already"
+
+
+def test_waiting_for_a_slot_ends_with_the_worker(
+    pool: TaskPool, celery: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "SLOT_WAIT", FOREVER)
+    pool.shrink(9)
+    celery.apply(pool, celery.asleep)
+    waiting = gevent.spawn(pool.wait_for_slot)
+    gevent.sleep(0.1)
+    monkeypatch.setattr(state, "should_stop", 0)
+    assert waiting.get(timeout=DEADLINE) is False
 
 
 def test_slots_are_free_again_after_every_kind_of_end(pool: TaskPool) -> None:
