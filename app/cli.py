@@ -16,13 +16,13 @@ from app.db.migrate import upgrade
 from app.domain.errors import ServiceError
 from app.services.keys import DEFAULT_SCOPES, SCOPES
 from app.settings import Settings, load_settings
-from app.stack.commands import demo, destroy, up
+from app.stack.commands import HELP, demo, destroy, up
 from app.upstreams.catalog import load_catalog
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings=HELP)
 @click.version_option(package_name="simmer", prog_name="simmer")
 def cli() -> None:
     """Simmer: background mode for any model API."""

@@ -84,7 +84,7 @@ def upstream(upstream_server: MockUpstream) -> MockUpstream:
 
 @pytest.fixture
 def models_file(tmp_path: Path, upstream: MockUpstream) -> Path:
-    """Every model on the mock; `quick` has limits of 2 s and 4 s, `once` one attempt."""
+    """Every model on the mock; `quick` has limits of 1 s and 2 s, `once` one attempt."""
     return write_models(tmp_path, upstream)
 
 
@@ -109,14 +109,16 @@ def api_key_id(container: Container) -> UUID:
 
 
 def fresh_broker(valkey: str) -> str:
-    """An empty database of the broker. There are fewer than tests, so an earlier test's may come round again."""
-    url = f"{valkey.rpartition('/')[0]}/{next(_numbers) % _VALKEY_DATABASES}"
+    """An empty database of the broker. There are fewer than tests, so an earlier test's comes round again; never 0,
+    which belongs to what is shared for the whole run.
+    """
+    url = f"{valkey.rpartition('/')[0]}/{1 + next(_numbers) % (_VALKEY_DATABASES - 1)}"
     redis.Redis.from_url(url).flushdb()
     return url
 
 
 def write_models(folder: Path, upstream: MockUpstream) -> Path:
-    """A models file: every model on the mock; `quick` has limits of 2 s and 4 s, `once` one attempt."""
+    """A models file: every model on the mock; `quick` has limits of 1 s and 2 s, `once` one attempt."""
     path = folder / "models.toml"
     path.write_text(
         f"""
@@ -126,8 +128,8 @@ def write_models(folder: Path, upstream: MockUpstream) -> Path:
         upstream = "mock"
         [models.quick]
         upstream = "mock"
-        soft_time_limit = 2
-        time_limit = 4
+        soft_time_limit = 1
+        time_limit = 2
         [models.once]
         upstream = "mock"
         max_attempts = 1

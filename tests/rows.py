@@ -42,7 +42,7 @@ _FILL = text("""
     INSERT INTO jobs (id, api_key_id, status, model, request, metadata, soft_time_limit, time_limit, max_attempts,
         attempt, queue, queue_expires_at, redispatch_at, lease_expires_at, run_deadline_at, created_at,
         ended_at, expires_at, output, error_code, error_message)
-    SELECT uuidv7(n * interval '1 ms'), (:owners)[1 + n / 100 % cardinality(:owners)], status, 'gpt-4.1',
+    SELECT uuidv7(n * interval '1 ms'), owners[1 + n / 100 % cardinality(owners)], status, 'gpt-4.1',
         '{"model": "gpt-4.1", "inputs": []}', jsonb_build_object('n', n::text), 50, 60, 4,
         CASE WHEN status = 'queued' THEN 0 ELSE 1 END, 'default', now() + n * interval '1 s',
         CASE WHEN status = 'queued' THEN now() + n * interval '1 ms' END,
@@ -55,7 +55,8 @@ _FILL = text("""
         CASE WHEN status = 'failed' THEN 'server_error' END,
         CASE WHEN status = 'failed' THEN 'Something went wrong.' END
     FROM generate_series(1, :count) AS n,
-        LATERAL (SELECT (:statuses)[1 + n % cardinality(:statuses)] AS status) AS s,
+        (SELECT CAST(:owners AS uuid[]) AS owners, CAST(:statuses AS text[]) AS statuses) AS given,
+        LATERAL (SELECT statuses[1 + n % cardinality(statuses)] AS status) AS s,
         LATERAL (SELECT status NOT IN ('queued', 'in_progress') AS ended) AS e
 """)
 

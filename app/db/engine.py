@@ -4,16 +4,22 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from psycopg.errors import UndefinedColumn, UndefinedTable
+from psycopg.errors import (
+    IdleInTransactionSessionTimeout,
+    ReadOnlySqlTransaction,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.domain.errors import UnavailableError
 from app.settings import Settings
 
 _DRIVER = "postgresql+psycopg://"
+_DOWN = "The database is not available. Try again in a few seconds."
 
 
 def sqlalchemy_url(database_url: str) -> str:
@@ -54,8 +60,11 @@ class Database:
                     _discard_if_busy(connection)
                     raise
         except (OperationalError, PoolTimeoutError) as error:
-            raise UnavailableError("The database is not available. Try again in a few seconds.") from error
-        except ProgrammingError as error:
+            raise UnavailableError(_DOWN) from error
+        except (InternalError, ProgrammingError) as error:
+            if isinstance(error.orig, ReadOnlySqlTransaction | IdleInTransactionSessionTimeout):
+                # A standby after a failover, and a process that was frozen in the middle of a transaction.
+                raise UnavailableError(_DOWN) from error
             if isinstance(error.orig, UndefinedTable | UndefinedColumn):
                 raise UnavailableError("The database schema is not up to date. Run `simmer migrate`.") from error
             raise
@@ -82,6 +91,8 @@ def _connect_args(settings: Settings) -> dict[str, object]:
         "statement_timeout": math.ceil(settings.statement_timeout * 1000),
         "lock_timeout": math.ceil(settings.lock_timeout * 1000),
         "idle_in_transaction_session_timeout": math.ceil(settings.statement_timeout * 1000),
+        # The default, 4, is for spinning disks: it has a key's list read from everybody's jobs, newest first.
+        "random_page_cost": 1.1,
         "timezone": "UTC",
     }
     return {

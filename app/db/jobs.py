@@ -154,8 +154,8 @@ def _visible(api_key_id: UUID) -> Select[Any]:
     return select(*_JOB_COLUMNS).where(jobs.api_key_id == api_key_id, kept)
 
 
-def page(connection: Connection, api_key_id: UUID, wanted: JobFilter) -> list[Job]:
-    """Up to `limit` + 1 jobs of the key: one more than asked for tells that there is a next page."""
+def page(connection: Connection, api_key_id: UUID, wanted: JobFilter) -> tuple[list[Job], bool]:
+    """Up to `limit` jobs of the key, and whether there are more that way."""
     conditions = [
         jobs.status == wanted.status.value if wanted.status else None,
         jobs.model == wanted.model if wanted.model else None,
@@ -169,9 +169,14 @@ def page(connection: Connection, api_key_id: UUID, wanted: JobFilter) -> list[Jo
         conditions.append(jobs.id < wanted.after if descending else jobs.id > wanted.after)
     if wanted.before:
         conditions.append(jobs.id > wanted.before if descending else jobs.id < wanted.before)
-    statement = _visible(api_key_id).where(*(c for c in conditions if c is not None))
-    statement = statement.order_by(jobs.id.desc() if descending else jobs.id.asc()).limit(wanted.limit + 1)
-    return [_job(row) for row in connection.execute(statement)]
+    # The page before a cursor is the one that ends there: it is read upwards from it, then turned round.
+    upwards = wanted.before is not None and wanted.after is None
+    order = jobs.id.desc() if descending is not upwards else jobs.id.asc()
+    statement = _visible(api_key_id).where(*(c for c in conditions if c is not None)).order_by(order)
+    # One more than asked for tells that there are more.
+    found = [_job(row) for row in connection.execute(statement.limit(wanted.limit + 1))]
+    chosen = found[: wanted.limit]
+    return chosen[::-1] if upwards else chosen, len(found) > wanted.limit
 
 
 def claim(connection: Connection, job_id: UUID, *, worker: str, lease: float) -> Claim | None:

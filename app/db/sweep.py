@@ -1,8 +1,9 @@
 """The queries of the sweep and the purge: each one batch, safe when two run at once."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal_column, select, update
 
 from app.db.jobs import (
     DISPATCH_COLUMNS,
@@ -18,13 +19,24 @@ from app.db.models import Job as JobTable
 from app.domain.jobs import QUEUE_TIMEOUT, TIMED_OUT
 from app.domain.lifecycle import Move, Status
 
-_QUEUED = jobs.status == Status.QUEUED.value
-_IN_PROGRESS = jobs.status == Status.IN_PROGRESS.value
+# Literals: a prepared statement's generic plan can't tell that a parameter fits the predicate of a partial index.
+_QUEUED = jobs.status == literal_column(f"'{Status.QUEUED}'")
+_IN_PROGRESS = jobs.status == literal_column(f"'{Status.IN_PROGRESS}'")
 
 
-def _batch(limit: int, *where: ColumnElement[bool]) -> Select[tuple[UUID]]:
-    # SKIP LOCKED: a row that another sweep, a settle or a cancel holds right now is left to it.
-    return select(jobs.id).where(*where).limit(limit).with_for_update(skip_locked=True)
+def _batch(limit: int, *where: ColumnElement[bool], first: ColumnElement[Any] = jobs.id) -> Select[tuple[UUID]]:
+    """The ids of up to `limit` jobs that match, lowest `first` before the rest, locked for this transaction."""
+    batch = (
+        select(jobs.id)
+        .where(*where)
+        .order_by(first)
+        .limit(limit)
+        # SKIP LOCKED: a row that another sweep, a settle or a cancel holds right now is left to it.
+        .with_for_update(skip_locked=True)
+        # A CTE: a plain subquery may run once for each row of the statement, each time for `limit` rows more.
+        .cte("batch")
+    )
+    return select(batch.c.id)
 
 
 def stop_overdue(connection: Connection, *, limit: int, retention: float) -> list[UUID]:
@@ -44,7 +56,7 @@ def rescue(
 
 def expire_queued(connection: Connection, *, limit: int, retention: float) -> list[UUID]:
     """Fail the queued jobs that no worker started before their deadline."""
-    expired = _batch(limit, _QUEUED, jobs.queue_expires_at < func.now()).order_by(jobs.queue_expires_at)
+    expired = _batch(limit, _QUEUED, jobs.queue_expires_at < func.now(), first=jobs.queue_expires_at)
     return fail(connection, Move.EXPIRE, jobs.id.in_(expired), outcome=QUEUE_TIMEOUT, retention=retention)
 
 
@@ -53,7 +65,8 @@ def redispatch(connection: Connection, queue: str, *, limit: int, redispatch_aft
 
     The interval doubles with every turn: a job that merely waits behind others is not published over and over.
     """
-    due = _batch(limit, _QUEUED, jobs.queue == queue, jobs.redispatch_at < func.now()).order_by(jobs.redispatch_at)
+    overdue = (_QUEUED, jobs.queue == queue, jobs.redispatch_at < func.now())
+    due = _batch(limit, *overdue, first=jobs.redispatch_at)
     # The exponent is capped before the power is taken: 2 to the number of a week's dispatches overflows.
     interval = func.least(
         redispatch_after * func.power(2, func.least(jobs.dispatches + 1, 20)), MAX_REDISPATCH_INTERVAL
@@ -69,5 +82,5 @@ def redispatch(connection: Connection, queue: str, *, limit: int, redispatch_aft
 
 def purge(connection: Connection, *, limit: int) -> int:
     """Delete ended jobs whose retention is over; return how many."""
-    expired = _batch(limit, jobs.expires_at <= func.now()).order_by(jobs.expires_at)
+    expired = _batch(limit, jobs.expires_at <= func.now(), first=jobs.expires_at)
     return connection.execute(delete(JobTable).where(jobs.id.in_(expired))).rowcount

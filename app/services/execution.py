@@ -123,12 +123,16 @@ class ExecutionService:
 
     def _start_attempt(self, lease: Lease) -> bool:
         """Count the next try before it is made, so that a crash can't lose the count."""
-        attempt = self._persist(lease, lambda connection: db.start_attempt(connection, lease.claim))
-        if attempt is None:
-            self.leases.release(lease)
-            return False
-        lease.claim = replace(lease.claim, attempt=attempt)
-        return True
+        lease.advancing = True
+        try:
+            attempt = self._persist(lease, lambda connection: db.start_attempt(connection, lease.claim))
+            if attempt is None:
+                self.leases.release(lease)
+                return False
+            lease.claim = replace(lease.claim, attempt=attempt)
+            return True
+        finally:
+            lease.advancing = False
 
     def _persist(self, lease: Lease, write: Callable[[Connection], T]) -> T:
         """Write through an outage of the database, for as long as the lease lasts."""

@@ -63,8 +63,7 @@ class JobService:
             for name, cursor in (("after", wanted.after), ("before", wanted.before)):
                 if cursor and db.get(connection, cursor, api_key_id) is None:
                     raise InvalidRequestError(f"`{name}` must be the id of a response of yours.", param=name)
-            found = db.page(connection, api_key_id, wanted)
-        return found[: wanted.limit], len(found) > wanted.limit
+            return db.page(connection, api_key_id, wanted)
 
     def cancel(self, api_key_id: UUID, job_id: UUID | None) -> Job:
         """End a queued or running job for good, and stop its worker; a cancelled job is returned as it is.

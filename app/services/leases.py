@@ -25,6 +25,8 @@ class Lease:
     valid_until: float
     """On the monotonic clock. Counted from before the statement that extended it was sent, so that this
     worker gives a job up before the database's clock gives it to another."""
+    advancing: bool = False
+    """While the next attempt is being counted: the row may be ahead of `claim`, and not matching it means nothing."""
 
 
 @dataclass(slots=True)
@@ -70,15 +72,19 @@ class Leases:
         for lease, (job_id, _) in sent:
             if job_id in own:
                 lease.valid_until = sent_at + self.duration
-        # A fence that changed meanwhile was this worker's own next attempt.
-        lost = [lease for lease, fence in sent if fence[0] not in own and lease.claim.fence == fence]
-        self._abort(lost, "it was cancelled or taken away")
+        self._abort([lease for lease, fence in sent if _lost(lease, fence, own)], "it was cancelled or taken away")
 
     def _abort(self, leases: list[Lease], why: str) -> None:
         for lease in leases:
             with self._lock:
-                if self._held.pop(lease.claim.job_id, None) is not lease:
-                    # It was settled or released while the statement ran.
+                if self._held.get(lease.claim.job_id) is not lease:
+                    # It was settled or released while the statement ran; the job may be held anew, and stays so.
                     continue
+                del self._held[lease.claim.job_id]
             log.warning("job aborted: %s", why, extra={"fields": {"job_id": lease.claim.job_id}})
             lease.abort()
+
+
+def _lost(lease: Lease, sent: tuple[UUID, int], own: set[UUID]) -> bool:
+    # A fence that changed, or is just changing, is this worker's own next attempt.
+    return sent[0] not in own and not lease.advancing and lease.claim.fence == sent

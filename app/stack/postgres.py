@@ -30,6 +30,8 @@ SERVER_SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
     "log_line_prefix": "",
+    # The default has a refused row written into the log, prompt and all.
+    "log_error_verbosity": "terse",
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.container import Container
 from app.settings import Settings
 from tests.cluster import Client, Cluster, environment
-from tests.conftest import fresh_broker, fresh_database, write_models
+from tests.conftest import fresh_database, write_models
 from tests.upstream.client import MockUpstream
 
 SCOPES = ["responses:read", "responses:write"]
@@ -43,7 +43,7 @@ def shared(
     folder = tmp_path_factory.mktemp("shared")
     with fresh_database(postgres) as database_url:
         models = write_models(folder, upstream_server)
-        with Cluster(folder, environment(database_url, fresh_broker(valkey), models)) as made:
+        with Cluster(folder, environment(database_url, valkey, models)) as made:
             made.worker()
             made.system()
             key = Container(Settings(database_url=database_url)).keys.create("shared", SCOPES)[1]

@@ -70,7 +70,7 @@ FORBIDDEN: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(("move_", "status"), product(Move, Status))
+@pytest.mark.parametrize(("move_", "status"), list(product(Move, Status)))
 def test_a_move_happens_exactly_where_the_table_has_it(
     database: Database, owner: UUID, move_: Move, status: Status
 ) -> None:
@@ -134,10 +134,8 @@ def test_every_constraint_is_tried(database: Database) -> None:
         assert set(found) == {f"jobs_{constraint}_check" for constraint, _, _ in BROKEN}
 
 
-@pytest.mark.parametrize(("status", "column"), product(sorted(TERMINAL), FORBIDDEN))
-def test_what_an_ended_job_came_to_never_changes(
-    database: Database, owner: UUID, status: Status, column: str
-) -> None:
+@pytest.mark.parametrize(("status", "column"), list(product(sorted(TERMINAL), FORBIDDEN)))
+def test_what_an_ended_job_came_to_never_changes(database: Database, owner: UUID, status: Status, column: str) -> None:
     with database.transaction() as connection:
         job_id = rows.put(connection, owner, status)
         before = rows.image(connection, job_id)

@@ -1,0 +1,232 @@
+"""Every query on 100,000 jobs goes through the index that was made for it, whichever kind of plan Postgres makes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from app.db import jobs as db
+from app.db import keys, sweep
+from app.db.engine import Database
+from app.domain.jobs import TIMED_OUT, Completed, JobFilter
+from app.domain.lifecycle import Status
+from app.domain.secrets import digest
+from tests import rows
+from tests.databases import migrated
+
+JOBS = 100_000
+OWNERS = 20
+SECRETS = 2_000
+# In a hundred jobs: one runs, twenty wait, the rest has ended.
+STATUSES = [
+    Status.IN_PROGRESS,
+    *[Status.QUEUED] * 20,
+    *[Status.COMPLETED] * 60,
+    *[Status.FAILED] * 10,
+    *[Status.CANCELLED] * 9,
+]
+LOST = "SELECT id FROM jobs WHERE status = 'in_progress' LIMIT 20"
+PKEY = "jobs_pkey"
+LIST = "jobs_api_key_id_id_idx"
+RUNNING = "jobs_in_progress_idx"
+# Each of them finds a job by its id.
+BY_ID = {PKEY, LIST, RUNNING}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the queries are asked about."""
+
+    owner: UUID
+    job_id: UUID
+    fences: list[tuple[UUID, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The nodes of one statement's plan, and the indexes they use."""
+
+    nodes: list[dict[str, Any]]
+
+    @property
+    def indexes(self) -> set[str]:
+        return {node["Index Name"] for node in self.nodes if "Index Name" in node}
+
+    @property
+    def read_whole(self) -> set[str]:
+        return {node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan"}
+
+    @property
+    def kinds(self) -> set[str]:
+        return {node["Node Type"] for node in self.nodes}
+
+
+@pytest.fixture(scope="module")
+def full(postgres: str) -> Iterator[Database]:
+    """100,000 jobs of 20 keys in every state."""
+    with migrated(postgres, "full_of_jobs", statement_timeout=60) as database:
+        with database.transaction() as connection:
+            owners = [rows.add_owner(connection) for _ in range(OWNERS)]
+            rows.fill(connection, owners, JOBS, statuses=STATUSES, expired_every=50)
+            connection.execute(text(f"UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE id IN ({LOST})"))
+            for number in range(SECRETS):
+                keys.add_secret(connection, owners[number % OWNERS], digest(str(number)), "hint")
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            # As autovacuum does in the background.
+            connection.execute(text("VACUUM ANALYZE"))
+        yield database
+
+
+@pytest.fixture(scope="module")
+def sample(full: Database) -> Rows:
+    with full.transaction() as connection:
+        found = connection.execute(text("SELECT id, attempt, api_key_id FROM jobs WHERE status = 'in_progress'")).all()
+    assert len(found) == JOBS // 100
+    return Rows(found[0].api_key_id, found[0].id, [(row.id, row.attempt) for row in found])
+
+
+Query = Callable[[Connection, Rows], object]
+
+
+def page(**wanted: Any) -> Query:
+    return lambda connection, sample: db.page(connection, sample.owner, JobFilter(**wanted))
+
+
+def page_after(order: Any) -> Query:
+    return lambda connection, sample: db.page(connection, sample.owner, JobFilter(after=sample.job_id, order=order))
+
+
+def settle(outcome: Any) -> Query:
+    return lambda connection, sample: db.settle(connection, rows.claim_of(sample.job_id), outcome, retention=60)
+
+
+# The query, and the index that finds its rows; None where it knows their ids.
+QUERIES: dict[str, tuple[Query, str | None]] = {
+    "get": (lambda connection, sample: db.get(connection, sample.job_id, sample.owner), None),
+    "first page": (page(), LIST),
+    "oldest first": (page(order="asc"), LIST),
+    "next page": (page_after("desc"), LIST),
+    "next page, oldest first": (page_after("asc"), LIST),
+    "page of a status": (page(status=Status.COMPLETED), LIST),
+    "page of a model": (page(model="gpt-4.1"), LIST),
+    "page by metadata": (page(metadata={"n": "7"}), LIST),
+    "claim": (
+        lambda connection, sample: db.claim(connection, sample.job_id, worker="jobs@test", lease=60),
+        None,
+    ),
+    "start attempt": (
+        lambda connection, sample: db.start_attempt(connection, rows.claim_of(sample.job_id)),
+        None,
+    ),
+    "complete": (settle(Completed([], None)), None),
+    "fail": (settle(TIMED_OUT), None),
+    "hand back": (
+        lambda connection, sample: db.take_back(
+            connection, db.held_by(rows.claim_of(sample.job_id)), retention=60, redispatch_after=10
+        ),
+        None,
+    ),
+    "cancel": (
+        lambda connection, sample: db.cancel(connection, db.owned(sample.job_id, sample.owner), retention=60),
+        None,
+    ),
+    "delete": (lambda connection, sample: db.delete_ended(connection, sample.job_id, sample.owner), None),
+    "heartbeat of 1,000": (
+        lambda connection, sample: db.extend_leases(connection, sample.fences, lease=60),
+        None,
+    ),
+    "heartbeat of one": (
+        lambda connection, sample: db.extend_leases(connection, sample.fences[:1], lease=60),
+        None,
+    ),
+    "stop overdue": (
+        lambda connection, sample: sweep.stop_overdue(connection, limit=500, retention=60),
+        RUNNING,
+    ),
+    "rescue": (
+        lambda connection, sample: sweep.rescue(connection, limit=500, retention=60, redispatch_after=10),
+        RUNNING,
+    ),
+    "expire queued": (
+        lambda connection, sample: sweep.expire_queued(connection, limit=500, retention=60),
+        "jobs_queue_expires_idx",
+    ),
+    "redispatch": (
+        lambda connection, sample: sweep.redispatch(connection, "default", limit=500, redispatch_after=10),
+        "jobs_redispatch_idx",
+    ),
+    "purge": (lambda connection, sample: sweep.purge(connection, limit=500), "jobs_expires_idx"),
+    "look a key up": (
+        lambda connection, sample: keys.find(connection, digest("7")),
+        "api_key_secrets_pkey",
+    ),
+    "rotate a key": (
+        lambda connection, sample: keys.retire_secrets(connection, sample.owner, overlap=60),
+        "api_key_secrets_api_key_id_idx",
+    ),
+}
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize("name", QUERIES)
+def test_each_query_uses_its_index(full: Database, sample: Rows, name: str, generic: bool) -> None:
+    query, index = QUERIES[name]
+    with full.engine.connect() as connection:
+        statements = _statements(connection, query, sample)
+        connection.rollback()
+        plans = [_explain(connection, *statement, generic=generic) for statement in statements]
+    assert index is None or index in plans[0].indexes
+    for plan in plans:
+        assert plan.indexes
+        assert plan.indexes <= {index, *BY_ID}
+        # Keys are few: to read them all is fine.
+        assert plan.read_whole <= {"api_keys"}
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize("name", ["first page", "oldest first", "next page", "next page, oldest first"])
+def test_a_page_is_read_in_order_and_never_sorted(full: Database, sample: Rows, name: str, generic: bool) -> None:
+    with full.engine.connect() as connection:
+        [statement] = _statements(connection, QUERIES[name][0], sample)
+        assert _explain(connection, *statement, generic=generic).kinds == {"Limit", "Index Scan"}
+
+
+def test_a_heartbeat_touches_no_index(full: Database, sample: Rows) -> None:
+    """Leases are extended every few seconds: such an update must be a HOT one."""
+    with full.transaction() as connection:
+        [definitions] = connection.execute(
+            text("SELECT string_agg(pg_get_indexdef(indexrelid), ';') FROM pg_index WHERE indrelid = 'jobs'::regclass")
+        ).one()
+    assert "lease_expires_at" not in definitions
+
+
+def _statements(connection: Connection, query: Query, sample: Rows) -> list[tuple[str, dict[str, Any]]]:
+    """What the query sends, with its parameters."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        sent.append((statement, dict(parameters)))
+
+    event.listen(connection, "before_cursor_execute", note)
+    query(connection, sample)
+    event.remove(connection, "before_cursor_execute", note)
+    return sent
+
+
+def _explain(connection: Connection, statement: str, parameters: dict[str, Any], *, generic: bool) -> Plan:
+    """The plan for these parameters, or the one for any, which Postgres may keep for a prepared statement."""
+    if generic:
+        numbered = statement % {name: f"${number}" for number, name in enumerate(parameters, 1)}
+        found = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {numbered}").scalar_one()
+    else:
+        found = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+    return Plan(list(_nodes(found[0]["Plan"])))
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from _nodes(child)

@@ -1,0 +1,38 @@
+"""A Dispatcher that remembers what it was told; the broker behind it can be down, full or refusing."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from app.domain.errors import UnavailableError
+from app.domain.jobs import Limits
+
+
+@dataclass(slots=True)
+class RecordingDispatcher:
+    """`waiting` is the backlog it reports; it grows with what is published."""
+
+    up: bool = True
+    waiting: int = 0
+    dispatched: list[tuple[UUID, Limits, str]] = field(default_factory=list)
+    aborted: list[tuple[UUID, str]] = field(default_factory=list)
+
+    @property
+    def job_ids(self) -> list[UUID]:
+        return [job_id for job_id, _, _ in self.dispatched]
+
+    def dispatch(self, job_id: UUID, limits: Limits, queue: str) -> bool:
+        if self.up:
+            self.waiting += 1
+            self.dispatched.append((job_id, limits, queue))
+        return self.up
+
+    def abort(self, job_id: UUID, worker: str) -> None:
+        self.aborted.append((job_id, worker))
+
+    def backlog(self, queue: str) -> int:
+        self.ping()
+        return self.waiting
+
+    def ping(self) -> None:
+        if not self.up:
+            raise UnavailableError("The broker does not answer.")
