@@ -45,6 +45,7 @@ app.conf.update(
     },
 )
 pool.install(drain_timeout=settings.drain_timeout)
+app.steps["consumer"].add(pool.SlotGate)
 
 
 @signals.celeryd_after_setup.connect(weak=False)

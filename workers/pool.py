@@ -7,31 +7,51 @@ tasks at shutdown. See `task_greenlet` for what a task's body meets.
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from billiard.exceptions import Terminated
-from celery import concurrency
+from celery import bootsteps, concurrency
 from celery.concurrency import gevent as celery_gevent
 from celery.concurrency import prefork as celery_prefork
 from celery.worker import state
+from gevent import spawn_raw
 from gevent.pool import PoolFull
 
 from workers.task_greenlet import ABORTED, GRACE, Call, TaskAborted, TaskGreenlet, WorkerDraining
 
-__all__ = ["ABORTED", "GRACE", "PreforkPool", "TaskAborted", "TaskPool", "WorkerDraining", "abort", "install"]
+__all__ = [
+    "ABORTED",
+    "GRACE",
+    "PreforkPool",
+    "SlotGate",
+    "TaskAborted",
+    "TaskPool",
+    "WorkerDraining",
+    "abort",
+    "install",
+]
 
 logger = logging.getLogger(__name__)
 
 SLOT_POLL = 0.5
-"""Seconds between two looks at whether the worker shuts down, while a message waits for a free slot."""
+"""Seconds between two looks at whether the worker shuts down, while waiting for a free slot."""
+
+SLOT_WAIT = 10.0
+"""Seconds that a full pool keeps Celery's loop from looking at its connection."""
 
 
 class TaskPool(celery_gevent.TaskPool):
     """The pool behind `-P gevent` after `install()`."""
 
     drain_timeout: float | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.spawn_n = self._spawn_control
+        self.control_error: Exception | None = None
 
     def on_start(self) -> None:
         super().on_start()
@@ -60,8 +80,18 @@ class TaskPool(celery_gevent.TaskPool):
             except PoolFull:
                 continue
             self._add_to_pool_map(id(greenlet), greenlet)
+            greenlet.rawlink(self._keep_known)
             return greenlet
         return None
+
+    def wait_for_slot(self) -> bool:
+        """Wait until a task could start at once; False after `SLOT_WAIT`, or earlier if the caller has to see to it."""
+        deadline = time.monotonic() + SLOT_WAIT
+        # After a shrink the count is negative, which is no free slot either.
+        while self._pool.wait_available(SLOT_POLL) <= 0:
+            if _shutting_down() or self.control_error or time.monotonic() > deadline:
+                return False
+        return True
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
         if greenlet := self._pool_map.get(pid):
@@ -70,9 +100,22 @@ class TaskPool(celery_gevent.TaskPool):
     def tasks(self) -> list[TaskGreenlet]:
         return list(self._pool)
 
+    def _spawn_control(self, listen: Callable[..., None], *args: Any) -> Any:
+        # Celery starts its remote control with this, and again with each new connection.
+        return spawn_raw(self._listen, listen, *args)
+
+    def _listen(self, listen: Callable[..., None], *args: Any) -> None:
+        self.control_error = None
+        try:
+            listen(*args)
+        except Exception as error:  # noqa: BLE001 - it is for the main loop to reconnect
+            logger.warning("remote control is interrupted: %r", error)
+            self.control_error = error
+
     def _call(self, target: Any, args: Any, kwargs: Any, options: Mapping[str, Any]) -> Call:
         return Call(
             task_id=options["correlation_id"],
+            request=options["accept_callback"].__self__,
             target=target,
             args=args,
             kwargs=kwargs,
@@ -83,6 +126,13 @@ class TaskPool(celery_gevent.TaskPool):
             on_failure=options["error_callback"],
             on_timeout=options["timeout_callback"],
         )
+
+    def _keep_known(self, ended: TaskGreenlet) -> None:
+        # Celery's register has one request per id: the end of a second delivery takes the first, still running, out of
+        # it, and a revoke would not find it any more.
+        for task in self.tasks():
+            if task is not ended and task.call.task_id == ended.call.task_id:
+                state.requests[task.call.task_id] = task.call.request
 
     def _hand_back(self) -> None:
         logger.warning("%d tasks are still running: asking them to hand their work back", len(self._pool))
@@ -102,6 +152,34 @@ _pools: list[TaskPool] = []
 def _shutting_down() -> bool:
     # The flags hold an exit code, and 0 is one.
     return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
+
+
+class SlotGate(bootsteps.StartStopStep):
+    """Lets a gevent worker on Redis take a message as soon as, and not before, a slot is free for it.
+
+    `worker_disable_prefetch` alone holds back as well, but then looks again only every two seconds: a full pool of 20
+    slots would start 10 tasks a second at most. Add it with `app.steps["consumer"].add(SlotGate)`.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, c: Any) -> None:
+        # An autoscaler grows the pool when more is reserved than it has slots for: the gate would keep it from that.
+        if not isinstance(c.pool, TaskPool) or c.controller.autoscale or c.connection.transport.driver_type != "redis":
+            return
+        qos = c.task_consumer.channel.qos
+        may_consume = qos.can_consume
+
+        def can_consume() -> bool:
+            if c.pool.wait_for_slot():
+                return bool(may_consume())
+            # With nothing to read, the loop would notice a lost connection only when a slot is free again, and a full
+            # worker could not be reached for as long.
+            if isinstance(c.pool.control_error, c.connection_errors):
+                raise c.pool.control_error
+            return False
+
+        qos.can_consume = can_consume
 
 
 class PreforkPool(celery_prefork.TaskPool):

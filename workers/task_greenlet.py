@@ -19,6 +19,7 @@ from typing import Any
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import Terminated
 from celery.exceptions import Retry, SoftTimeLimitExceeded
+from celery.worker.request import Request
 from gevent import Greenlet, get_hub, spawn_raw
 from greenlet import GreenletExit
 
@@ -53,6 +54,7 @@ class Call:
     """What Celery asks of the pool for one task. Limits are in seconds, None means none."""
 
     task_id: str
+    request: Request
     target: Callable[..., Any]
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
@@ -123,8 +125,8 @@ class TaskGreenlet(Greenlet):
             result = self.call.target(*self.call.args, **self.call.kwargs)
         except WorkerDraining:
             report = self._report_handed_back
-        except BaseException:  # noqa: BLE001 - Celery decides what each kind means; the worker lives on
-            report = partial(self.call.on_failure, ExceptionInfo())
+        except BaseException as error:  # noqa: BLE001 - Celery decides what each kind means; the worker lives on
+            report = partial(self._report_failure, error)
         else:
             report = partial(self.call.on_success, result)
         return self._verdict or report
@@ -168,11 +170,13 @@ class TaskGreenlet(Greenlet):
     def _report_handed_back(self) -> None:
         self._report_failure(Retry("the worker is shutting down", exc=WorkerDraining()))
 
-    def _report_failure(self, error: Exception) -> None:
+    def _report_failure(self, error: BaseException) -> None:
         try:
             raise error
-        except Exception:  # noqa: BLE001 - ExceptionInfo needs a traceback, which only a raise gives
+        except BaseException:  # noqa: BLE001 - ExceptionInfo needs a traceback, which only a raise gives
             info = ExceptionInfo()
+        # Celery takes the wrapper off only what came from another process, and would show it in its events.
+        info.exception = error
         self.call.on_failure(info)
 
 

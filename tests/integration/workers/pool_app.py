@@ -24,6 +24,8 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5},
 )
+if os.environ.get("SLOT_GATE") == "1":
+    app.steps["consumer"].add(pool.SlotGate)
 if "DRAIN_TIMEOUT" in os.environ:
     pool.install(drain_timeout=float(os.environ["DRAIN_TIMEOUT"]))
 
@@ -84,11 +86,12 @@ def abort(state: Any, task_id: str) -> dict[str, bool]:
 def slots(state: Any) -> dict[str, int]:
     """What is taken in the worker and would leak."""
     greenlets = state.consumer.pool._pool
+    messages = state.consumer.task_consumer.channel.qos
     return {
         "free": greenlets._semaphore.counter,
         "running": len(greenlets),
         "active": len(worker_state.active_requests),
         "reserved": len(worker_state.reserved_requests),
         "known": len(worker_state.requests),
-        "unacknowledged": len(state.consumer.task_consumer.channel.qos._delivered),
+        "unacknowledged": len(messages._delivered) - len(messages._dirty),
     }

@@ -246,6 +246,24 @@ def test_abort_before_the_start_skips_the_body(pool: TaskPool, celery: Celery) -
     assert celery.kinds == [("failed", Terminated)]
 
 
+@pytest.mark.parametrize("revoked", [True, False])
+def test_acceptance_is_not_interrupted(pool: TaskPool, celery: Celery, revoked: bool) -> None:
+    def accept() -> None:
+        gevent.sleep(0.2)
+        celery.seen.append("accepted")
+
+    celery.during_accept = accept
+    celery.apply(pool, celery.asleep)
+    gevent.sleep(0.05)
+    if revoked:
+        pool.terminate_job(celery.pid, 15)
+    else:
+        abort(celery.task_id)
+    join(pool)
+    assert celery.seen == ["accepted"], "and the body did not start"
+    assert celery.kinds == ([] if revoked else [("failed", Terminated)])
+
+
 def test_revoke_leaves_the_report_to_celery(pool: TaskPool, celery: Celery) -> None:
     celery.apply(pool, celery.stubborn(times=0))
     gevent.sleep(0)
@@ -399,6 +417,28 @@ def test_waiting_for_a_slot_ends_with_the_worker(
     gevent.sleep(0.1)
     monkeypatch.setattr(state, "should_stop", 0)
     assert waiting.get(timeout=DEADLINE) is False
+
+
+def test_waiting_for_a_slot_ends_when_remote_control_loses_its_connection(
+    pool: TaskPool, celery: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listen(lost: Event) -> None:
+        lost.wait()
+        raise ConnectionError
+
+    monkeypatch.setattr(pools, "SLOT_WAIT", FOREVER)
+    pool.shrink(9)
+    celery.apply(pool, celery.asleep)
+    lost = Event()
+    pool.spawn_n(listen, lost)
+    waiting = gevent.spawn(pool.wait_for_slot)
+    gevent.sleep(0.1)
+    assert not waiting.ready()
+    lost.set()
+    assert waiting.get(timeout=DEADLINE) is False
+    assert isinstance(pool.control_error, ConnectionError)
+    pool.spawn_n(listen, Event())
+    until(lambda: pool.control_error is None)
 
 
 def test_slots_are_free_again_after_every_kind_of_end(pool: TaskPool) -> None:
