@@ -27,7 +27,7 @@ up: setup  ## Start everything and keep it running (state in $$SIMMER_HOME, defa
 	@$(BIN)/simmer up
 
 test: setup  ## Run all tests (ARGS='-k name' picks some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: setup  ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from app.domain.secrets import _checksum, digest, new_key, well_formed
 
 BASE62 = string.digits + string.ascii_letters
-KEY = new_key()
+# Fixed, since it stands in the names of tests: its random part is nobody's key.
+KEY = "sk-simmer-0123456789ABCDEFGHIJKLMNOPQRST4PMbyp"
 
 positions = st.integers(len("sk-simmer-"), len(KEY) - 1)
 characters = st.one_of(st.sampled_from(BASE62), st.characters())
