@@ -1,7 +1,7 @@
 """Every query on jobs. All times come from the database's clock; all changes of status go through `move()`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,7 @@ from app.domain.jobs import (
     WORKER_LOST,
     Claim,
     Completed,
+    Dispatch,
     Failed,
     Job,
     JobFilter,
@@ -49,15 +50,6 @@ HARD_LIMIT_GRACE = 5.0
 """Seconds after its hard limit at which the sweep fails a job that its worker did not end by itself."""
 MAX_REDISPATCH_INTERVAL = 600.0
 """Seconds between two publications of one queued job, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """A message to publish: which job, and the limits that its task runs under."""
-
-    job_id: UUID
-    queue: str
-    limits: Limits
 
 
 def from_now(seconds: float | ColumnElement[Any]) -> ColumnElement[datetime]:

@@ -8,7 +8,6 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal_
 from app.db.jobs import (
     DISPATCH_COLUMNS,
     MAX_REDISPATCH_INTERVAL,
-    Dispatch,
     dispatch_of,
     fail,
     from_now,
@@ -16,7 +15,7 @@ from app.db.jobs import (
     take_back,
 )
 from app.db.models import Job as JobTable
-from app.domain.jobs import QUEUE_TIMEOUT, TIMED_OUT
+from app.domain.jobs import QUEUE_TIMEOUT, TIMED_OUT, Dispatch
 from app.domain.lifecycle import Move, Status
 
 # Literals: a prepared statement's generic plan can't tell that a parameter fits the predicate of a partial index.

@@ -127,6 +127,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A message to publish: which job, and the limits that its task runs under."""
+
+    job_id: UUID
+    queue: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the model server counted them."""
 

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 
 from app.db import sweep as db
 from app.db.engine import Database
-from app.db.jobs import Dispatch
 from app.domain.errors import UnavailableError
-from app.domain.jobs import JOB_QUEUES
+from app.domain.jobs import JOB_QUEUES, Dispatch
 from app.domain.ports import Dispatcher
 from app.settings import Settings
 
