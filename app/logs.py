@@ -57,6 +57,20 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+class Without(logging.Filter):
+    """Drops the INFO records that were given one of these words, such as the name of a task that runs all the time."""
+
+    def __init__(self, *words: str) -> None:
+        """Match whole arguments of the record, not parts of its text."""
+        super().__init__()
+        self._words = set(words)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write the record."""
+        given = record.args.values() if isinstance(record.args, Mapping) else record.args or ()
+        return record.levelno > logging.INFO or not any(isinstance(arg, str) and arg in self._words for arg in given)
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line; JSON's escapes keep a message with line breaks in one record."""
 

@@ -10,7 +10,7 @@ from app.adapters.queue import PURGE, SWEEP, SYSTEM_QUEUE, celery_config
 from app.container import Container
 from app.domain.errors import ConfigurationError
 from app.domain.jobs import JOB_QUEUES
-from app.logs import configure
+from app.logs import Without, configure
 from app.settings import load_settings
 from workers import pool
 
@@ -64,3 +64,6 @@ def _check_models(instance: Any, **_: Any) -> None:
 @signals.setup_logging.connect(weak=False)
 def _use_our_logs(**_: Any) -> None:
     configure(settings)
+    # Three lines every few seconds; the sweep and the purge write one themselves whenever they did something.
+    for chatty in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(chatty).addFilter(Without(SWEEP, PURGE))

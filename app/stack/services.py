@@ -85,7 +85,7 @@ class Services:
         return replace(spec, stop_grace=self.drain + STOP_MARGIN)
 
     def _celery(self, name: str, *arguments: str) -> ProcessSpec:
-        return self._python(name, "-m", "celery", "-A", "workers.celery_app", *arguments)
+        return self._python(name, "-m", "celery", "--quiet", "-A", "workers.celery_app", *arguments)
 
     def _python(self, name: str, *arguments: str) -> ProcessSpec:
         # in the home: modules in the caller's folder must not shadow ours

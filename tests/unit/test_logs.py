@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.logs import JsonFormatter, TextFormatter, bind, bound, configure, raised_at
+from app.logs import JsonFormatter, TextFormatter, Without, bind, bound, configure, raised_at
 from app.settings import Settings
 
 NASTY = "a\r\n12:00:00.000 ERROR   forged\x1b[31m\x07\x9b\x85\u2028\u2029\u202e\0\ud800 é \U0001f600"
@@ -145,3 +145,19 @@ def test_libraries_that_would_log_requests_are_quiet_at_info(capsys: pytest.Capt
     configure(Settings(log_level="DEBUG"))
     logging.getLogger(name).info("POST https://user:password@host")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("level", "args", "written"),
+    [
+        (logging.INFO, ({"name": "maintenance.sweep", "id": "1"},), False),
+        (logging.INFO, ("sweep", "maintenance.sweep"), False),
+        (logging.INFO, ({"name": "jobs.run", "id": "1"},), True),
+        (logging.INFO, (), True),
+        (logging.INFO, (["maintenance.sweep"],), True),
+        (logging.ERROR, ({"name": "maintenance.sweep", "id": "1"},), True),
+    ],
+)
+def test_routine_is_left_out_and_its_failures_are_not(level: int, args: tuple[object, ...], written: bool) -> None:
+    record = logging.LogRecord("celery", level, "file", 1, "message", args, None)
+    assert Without("maintenance.sweep").filter(record) is written
