@@ -43,8 +43,7 @@ class Services:
         spec = self._python(
             "api",
             *("-m", "gunicorn", "--config", "python:app.gunicorn", "--bind", f"127.0.0.1:{port}"),
-            # one socket for all homes of a user otherwise
-            *("--no-control-socket", "app.factory:create_app()"),
+            "app.factory:create_app()",
         )
         return replace(
             spec,
