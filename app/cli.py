@@ -17,6 +17,7 @@ from app.domain.errors import ServiceError
 from app.services.keys import DEFAULT_SCOPES, SCOPES
 from app.settings import Settings, load_settings
 from app.stack.commands import HELP, demo, destroy, up
+from app.stack.runfile import with_running_stack
 from app.upstreams.catalog import load_catalog
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -139,7 +140,9 @@ def main() -> None:
 
 
 def _container() -> Container:
-    return Container(load_settings())
+    """For the database that the settings name; if they name none, for that of the `simmer up` running in the home."""
+    settings = load_settings()
+    return Container(settings if settings.database_url else with_running_stack(settings))
 
 
 def _show_new_key(record: KeyRecord, key: str, as_json: bool) -> None:

@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from app.stack.private import write_private
+from app.settings import Settings
+from app.stack.private import read_json, write_private
 
 FILE_NAME = "run.json"
 
@@ -34,3 +35,9 @@ class RunFile:
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+
+
+def with_running_stack(settings: Settings) -> Settings:
+    """`settings` with the database and the broker of the stack that runs in their home, if one does."""
+    found = read_json(settings.home / FILE_NAME)
+    return settings.model_copy(update={name: found[name] for name in ("database_url", "broker_url") if name in found})

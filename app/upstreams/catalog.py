@@ -21,6 +21,8 @@ class Upstream(BaseModel):
     base_url: HttpUrl
     api_key_env: str | None = None
     """Name of the environment variable that holds the server's key; the key never stands in the file."""
+    max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the server calls the limit of its answer. All know the default, except OpenAI's reasoning models."""
 
 
 class Model(BaseModel):

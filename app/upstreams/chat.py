@@ -19,9 +19,17 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 class ChatUpstream:
     """One model server. One client and one connection pool serve all jobs of the process."""
 
-    def __init__(self, base_url: str, api_key: str | None, *, connect_timeout: float) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        *,
+        connect_timeout: float,
+        max_tokens_parameter: str = "max_tokens",
+    ) -> None:
         """Connect lazily. A server that wants no key gets a meaningless one: the SDK insists on it."""
         self._connect_timeout = connect_timeout
+        self._max_tokens_parameter = max_tokens_parameter
         # Unlimited: a job that holds a slot of the worker must not wait for a connection besides.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
         self._client = OpenAI(
@@ -36,7 +44,7 @@ class ChatUpstream:
         """Answer the request; raise UpstreamError if the server does not, or not within `timeout` seconds."""
         try:
             answer = self._client.chat.completions.create(
-                **_parameters(request, model),
+                **self._parameters(request, model),
                 timeout=httpx2.Timeout(timeout, connect=min(timeout, self._connect_timeout)),
                 extra_headers={"X-Client-Request-Id": public_id(job_id)},
             )
@@ -45,16 +53,14 @@ class ChatUpstream:
             raise upstream_error(error) from error
         return _completed(answer, job_id)
 
-
-def _parameters(request: JobRequest, model: str) -> dict[str, Any]:
-    optional = {
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        # The newer `max_completion_tokens` is unknown to most servers; all know this one.
-        "max_tokens": request.max_output_tokens,
-    }
-    given = {name: value for name, value in optional.items() if value is not None}
-    return {"model": model, "messages": _messages(request), **given}
+    def _parameters(self, request: JobRequest, model: str) -> dict[str, Any]:
+        optional = {
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            self._max_tokens_parameter: request.max_output_tokens,
+        }
+        given = {name: value for name, value in optional.items() if value is not None}
+        return {"model": model, "messages": _messages(request), **given}
 
 
 def _messages(request: JobRequest) -> list[JSON]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.domain import ports
 from app.settings import Settings, read_secret
-from app.upstreams.catalog import Catalog
+from app.upstreams.catalog import Catalog, Upstream
 from app.upstreams.chat import ChatUpstream
 
 
@@ -33,8 +33,14 @@ class UpstreamRegistry:
     def _client(self, name: str) -> ports.Upstream:
         if name not in self._clients:
             entry = self.catalog.upstreams[name]
-            key = read_secret(entry.api_key_env) if entry.api_key_env else None
-            timeout = self._settings.upstream_connect_timeout
             # setdefault: of two greenlets that get here at once, both use the same client.
-            self._clients.setdefault(name, ChatUpstream(str(entry.base_url), key, connect_timeout=timeout))
+            self._clients.setdefault(name, self._connect(entry))
         return self._clients[name]
+
+    def _connect(self, entry: Upstream) -> ports.Upstream:
+        return ChatUpstream(
+            str(entry.base_url),
+            read_secret(entry.api_key_env) if entry.api_key_env else None,
+            connect_timeout=self._settings.upstream_connect_timeout,
+            max_tokens_parameter=entry.max_tokens_parameter,
+        )

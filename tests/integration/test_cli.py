@@ -107,6 +107,17 @@ def test_a_keys_life(simmer: Simmer, keys: Container) -> None:
     assert "key" not in listed
 
 
+def test_without_settings_the_stack_that_runs_in_the_home_is_meant(
+    run: Run, simmer: Simmer, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = created(simmer, "--name", "first")
+    monkeypatch.setenv("SIMMER_HOME", str(tmp_path))
+    assert "SIMMER_DATABASE_URL" in refusal(run("", "keys", "list"))
+    (tmp_path / "run.json").write_text(json.dumps({"database_url": database_url, "broker_url": "redis://h/0"}))
+    (listed,) = json.loads(output(run("", "keys", "list", "--json")))
+    assert listed["id"] == made["id"]
+
+
 def test_scopes_and_days(simmer: Simmer) -> None:
     made = created(simmer, "--name", "x", "--scope", "admin", "--scope", "webhooks", "--days", "2")
     assert made["scopes"] == ["admin", "webhooks"]

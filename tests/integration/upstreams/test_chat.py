@@ -10,7 +10,10 @@ import pytest
 from app.domain.ids import new_id, public_id
 from app.domain.jobs import Completed, Failure, InputMessage, Usage
 from app.domain.ports import UpstreamError
+from app.settings import Settings
+from app.upstreams.catalog import Catalog
 from app.upstreams.chat import ChatUpstream
+from app.upstreams.registry import UpstreamRegistry
 from tests.integration.upstreams.conftest import DEADLINE, KEY, Ask, failed, request, text
 from tests.processes import free_port
 from tests.upstream.client import MockUpstream
@@ -179,6 +182,21 @@ def test_everything_that_was_asked_for_is_sent(chat: ChatUpstream, sent: list[di
     ]
 
 
+def test_the_limit_of_the_answer_goes_by_the_name_that_the_server_knows(
+    upstream: MockUpstream, settings: Settings, sent: list[dict[str, Any]]
+) -> None:
+    server = {"base_url": upstream.base_url, "max_tokens_parameter": "max_completion_tokens"}
+    catalog = Catalog.model_validate({"upstreams": {"u": server}, "models": {"*": {"upstream": "u"}}})
+    route = UpstreamRegistry(catalog, settings).route("m")
+    limited = replace(request("hi"), max_output_tokens=7)
+    route.upstream.complete(limited, model=route.model, job_id=new_id(), timeout=DEADLINE)
+    (body,) = sent
+    assert isinstance(route.upstream, ChatUpstream)
+    route.upstream._client.close()
+    assert body["max_completion_tokens"] == 7
+    assert "max_tokens" not in body
+
+
 def test_the_server_sees_its_key_and_the_jobs_id(chat: ChatUpstream, upstream: MockUpstream, mark: str) -> None:
     job_id = new_id()
     chat.complete(request(mark), model="m", job_id=job_id, timeout=DEADLINE)
@@ -194,7 +212,8 @@ def test_calls_one_after_the_other_share_a_connection(ask: Ask, upstream: MockUp
     for number in range(5):
         ask(str(number))
         failed(ask, "[[status 500]]")
-    assert upstream.stats().connections == before
+    # Fewer, if one of an earlier test's went away meanwhile.
+    assert upstream.stats().connections <= before
 
 
 def test_calls_at_once_do_not_wait_for_each_other(ask: Ask, upstream: MockUpstream, mark: str) -> None:
