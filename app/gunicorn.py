@@ -2,6 +2,8 @@
 
 import os
 
+from app.open_files import raise_limit
+
 # Greenlets: a request waits on Postgres or the broker, hardly ever on this process. WEB_CONCURRENCY sets how
 # many processes there are, as gunicorn itself has it.
 worker_class = "gevent"
@@ -18,3 +20,6 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 accesslog = None
 # gunicorn's control socket lies in the user's home: two deployments of one user would share it.
 control_socket_disable = True
+
+# Here, in the master: its workers inherit the limit.
+raise_limit()

@@ -11,6 +11,7 @@ from app.container import Container
 from app.domain.errors import ConfigurationError
 from app.domain.jobs import JOB_QUEUES
 from app.logs import Without, configure
+from app.open_files import raise_limit
 from app.settings import load_settings
 from workers import pool
 
@@ -44,6 +45,7 @@ app.conf.update(
         },
     },
 )
+raise_limit()
 pool.install(drain_timeout=settings.drain_timeout)
 app.steps["consumer"].add(pool.SlotGate)
 
