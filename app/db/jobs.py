@@ -295,5 +295,5 @@ def cancel(connection: Connection, *where: ColumnElement[bool], retention: float
 
 def delete_ended(connection: Connection, job_id: UUID, api_key_id: UUID) -> bool:
     """Delete the key's job if it has ended."""
-    statement = delete(JobTable).where(jobs.id == job_id, jobs.api_key_id == api_key_id, jobs.ended_at.is_not(None))
+    statement = delete(JobTable).where(owned(job_id, api_key_id), jobs.ended_at.is_not(None))
     return connection.execute(statement).rowcount == 1

@@ -49,6 +49,8 @@ def rescue(
 ) -> tuple[int, list[Dispatch]]:
     """Take back running jobs whose lease ran out; return how many there were and what to publish for them."""
     lost = connection.execute(_batch(limit, _IN_PROGRESS, jobs.lease_expires_at < func.now())).scalars().all()
+    if not lost:
+        return 0, []
     found = take_back(connection, jobs.id.in_(lost), retention=retention, redispatch_after=redispatch_after)
     return len(lost), found
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from app.db import keys as db
 from app.db.engine import Database
 from app.domain.errors import ExpiredKeyError, InvalidKeyError, InvalidRequestError, NotFoundError
@@ -19,6 +21,7 @@ DEFAULT_SCOPES: tuple[Scope, ...] = ("responses:read", "responses:write")
 MAX_CACHED = 10_000
 """Verified keys that one process remembers."""
 _INVALID = "Send a valid API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+_NOT_IN_USE = "There is no such key that is in use. `simmer keys list` shows them."
 _EXPIRED = "This API key has expired. Ask the administrator for a new one."
 
 
@@ -47,11 +50,9 @@ class KeyService:
         unknown = sorted(set(scopes) - set(SCOPES))
         if unknown or not scopes:
             raise InvalidRequestError(f"Scopes are {', '.join(SCOPES)}; give one or more of them.")
-        key = new_key()
         with self.database.transaction() as connection:
             record = db.add(connection, new_id(), name, scopes, lifetime)
-            db.add_secret(connection, record.id, digest(key), key[-4:])
-        return record, key
+            return record, _add_secret(connection, record.id)
 
     def every(self) -> list[db.KeyRecord]:
         """All keys, revoked ones too."""
@@ -60,20 +61,18 @@ class KeyService:
 
     def rotate(self, key_id: UUID, *, overlap: float) -> tuple[db.KeyRecord, str]:
         """A new secret for the key; the old ones stay good for `overlap` seconds. Raises NotFoundError."""
-        key = new_key()
         with self.database.transaction() as connection:
             record = db.get(connection, key_id)
             if record is None or record.revoked_at:
-                raise NotFoundError("There is no such key that is in use. `simmer keys list` shows them.")
+                raise NotFoundError(_NOT_IN_USE)
             db.retire_secrets(connection, key_id, overlap=overlap)
-            db.add_secret(connection, key_id, digest(key), key[-4:])
-        return record, key
+            return record, _add_secret(connection, key_id)
 
     def revoke(self, key_id: UUID) -> None:
         """End the key, everywhere within `cache_seconds`. Raises NotFoundError."""
         with self.database.transaction() as connection:
             if not db.revoke(connection, key_id):
-                raise NotFoundError("There is no such key that is in use. `simmer keys list` shows them.")
+                raise NotFoundError(_NOT_IN_USE)
 
     def verify(self, key: str) -> Caller:
         """Who this secret belongs to. Raises InvalidKeyError, ExpiredKeyError, and UnavailableError.
@@ -103,3 +102,9 @@ class KeyService:
         if len(self._verified) >= MAX_CACHED:
             self._verified.clear()
         self._verified[wanted] = caller, self.clock() + self.cache_seconds
+
+
+def _add_secret(connection: Connection, key_id: UUID) -> str:
+    key = new_key()
+    db.add_secret(connection, key_id, digest(key), key[-4:])
+    return key

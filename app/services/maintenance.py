@@ -22,7 +22,7 @@ TIME_BUDGET = 30.0
 """Seconds after which a sweep or a purge leaves the rest to the next one."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SweepReport:
     """How many jobs one sweep moved, and how many messages it sent again."""
 
