@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from app.container import Container
 from app.db.keys import KeyRecord
 from app.db.migrate import upgrade
 from app.domain.errors import ServiceError
+from app.domain.rates import Overrides, Rate, parse_rate
 from app.services.keys import DEFAULT_SCOPES, SCOPES
 from app.settings import Settings, load_settings
 from app.stack.commands import HELP, demo, destroy, up
@@ -21,6 +23,30 @@ from app.stack.runfile import with_running_stack
 from app.upstreams.catalog import load_catalog
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+MAX_CAP = 2**31 - 1
+"""The largest number that the database holds as a key's cap."""
+
+
+def _rate(text: str) -> Rate:
+    try:
+        return parse_rate(text)
+    except ValueError as error:
+        raise click.BadParameter(f"It {error}.") from None
+
+
+def own_limits(command: Callable[..., None]) -> Callable[..., None]:
+    """Options for what one key may do, named as in Overrides."""
+    rate = partial(click.option, type=_rate, metavar="COUNT/PERIOD")
+    cap = partial(click.option, type=click.IntRange(1, MAX_CAP))
+    options = (
+        rate("--create-rate", help="How many responses it may create: `6000/minute`, `100/10 seconds`."),
+        rate("--poll-rate", help="How many other requests it may send."),
+        cap("--max-active", help="Jobs it may have queued or in progress at once."),
+        cap("--max-queued", help="Jobs it may have queued at once."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings=HELP)
@@ -43,19 +69,31 @@ def migrate(timeout: float) -> None:
 
 @cli.group()
 def keys() -> None:
-    """Issue, list, rotate and revoke API keys."""
+    """Issue, limit, list, rotate and revoke API keys."""
 
 
 @keys.command("create")
 @click.option("--name", required=True, help="Whose key it is, for people.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Once for each scope.")
 @click.option("--days", type=click.IntRange(1, 36_500), help="Days until it expires; never if left out.")
+@own_limits
 @as_json
-def create_key(name: str, scopes: Sequence[str], days: int | None, as_json: bool) -> None:
-    """Create an API key and show it, this once."""
+def create_key(name: str, scopes: Sequence[str], days: int | None, as_json: bool, **limits: Any) -> None:
+    """Create an API key and show it, this once. Limits that are left out are those of the settings."""
     lifetime = None if days is None else days * 86_400
-    record, key = _container().keys.create(name, scopes or DEFAULT_SCOPES, lifetime)
+    record, key = _container().keys.create(name, scopes or DEFAULT_SCOPES, lifetime, Overrides(**limits))
     _show_new_key(record, key, as_json)
+
+
+@keys.command("limit")
+@click.argument("key_id", type=click.UUID)
+@own_limits
+@click.option("--default", "defaults", is_flag=True, help="Set all other limits back to those of the settings.")
+@as_json
+def limit_key(key_id: UUID, defaults: bool, as_json: bool, **limits: Any) -> None:
+    """Change what a key may do, everywhere within a few seconds."""
+    record = _container().keys.limit(key_id, Overrides(**limits), keep=not defaults)
+    click.echo(json.dumps(_key_json(record)) if as_json else f"{record.name}  {record.id}  {_limits(record)}")
 
 
 @keys.command("list")
@@ -66,11 +104,11 @@ def list_keys(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_key_json(record) for record in records], indent=2))
         return
-    row = "{:<36}  {:<20}  {:<10}  {:<16}  {}"
-    click.echo(row.format("ID", "NAME", "STATE", "LAST USED (UTC)", "SCOPES"))
+    row = "{:<36}  {:<20}  {:<10}  {:<16}  {:<32}  {}"
+    click.echo(row.format("ID", "NAME", "STATE", "LAST USED (UTC)", "SCOPES", "LIMITS OF ITS OWN"))
     for record in records:
-        scopes = " ".join(record.scopes)
-        click.echo(row.format(str(record.id), record.name, record.state, _minute(record.last_used_at), scopes))
+        last_used, scopes = _minute(record.last_used_at), " ".join(record.scopes)
+        click.echo(row.format(str(record.id), record.name, record.state, last_used, scopes, _limits(record)))
 
 
 @keys.command("rotate")
@@ -155,7 +193,12 @@ def _show_new_key(record: KeyRecord, key: str, as_json: bool) -> None:
 def _key_json(record: KeyRecord) -> dict[str, Any]:
     times = ("created_at", "expires_at", "revoked_at", "last_used_at")
     shown: dict[str, Any] = {"id": str(record.id), "name": record.name, "state": record.state, "scopes": record.scopes}
-    return shown | {name: _iso(getattr(record, name)) for name in times}
+    return shown | {name: _iso(getattr(record, name)) for name in times} | {"limits": record.overrides.values()}
+
+
+def _limits(record: KeyRecord) -> str:
+    own = [f"{name} {value}" for name, value in record.overrides.values().items() if value is not None]
+    return ", ".join(own) or "-"
 
 
 def _iso(at: datetime | None) -> str | None:

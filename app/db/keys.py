@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select
 
 from app.db.jobs import from_now
 from app.db.models import ApiKey, ApiKeySecret
+from app.domain.rates import Overrides, parse_rate
 
 keys = ApiKey.__table__.c
 secrets = ApiKeySecret.__table__.c
+_LIMIT_COLUMNS: list[ColumnElement[Any]] = [keys.create_rate, keys.poll_rate, keys.max_active, keys.max_queued]
 _KEY_COLUMNS: list[ColumnElement[Any]] = [
     keys.id,
     keys.name,
@@ -21,7 +23,16 @@ _KEY_COLUMNS: list[ColumnElement[Any]] = [
     keys.expires_at,
     keys.revoked_at,
     keys.last_used_at,
+    *_LIMIT_COLUMNS,
     func.coalesce(keys.expires_at <= func.now(), False).label("expired"),
+]
+# What authentication asks for. A secret may end before its key does.
+_ends_at = func.least(keys.expires_at, secrets.expires_at)
+_FOUND_COLUMNS: list[ColumnElement[Any]] = [
+    keys.id,
+    keys.scopes,
+    *_LIMIT_COLUMNS,
+    func.coalesce(_ends_at <= func.now(), False).label("expired"),
 ]
 
 LAST_USED_GRAIN = 60.0
@@ -39,6 +50,7 @@ class KeyRecord:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    overrides: Overrides
     expired: bool
 
     @property
@@ -53,17 +65,42 @@ class FoundKey:
 
     id: UUID
     scopes: frozenset[str]
+    overrides: Overrides
     expired: bool
 
 
 def _record(row: Row[Any]) -> KeyRecord:
-    return KeyRecord(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    return KeyRecord(
+        row.id,
+        row.name,
+        row.scopes,
+        row.created_at,
+        row.expires_at,
+        row.revoked_at,
+        row.last_used_at,
+        _overrides(row),
+        row.expired,
+    )
 
 
-def add(connection: Connection, key_id: UUID, name: str, scopes: Sequence[str], lifetime: float | None) -> KeyRecord:
+def _overrides(row: Row[Any]) -> Overrides:
+    create, poll = (parse_rate(text) if text else None for text in (row.create_rate, row.poll_rate))
+    return Overrides(create, poll, row.max_active, row.max_queued)
+
+
+def add(
+    connection: Connection,
+    key_id: UUID,
+    name: str,
+    scopes: Sequence[str],
+    lifetime: float | None,
+    *,
+    overrides: Overrides | None = None,
+) -> KeyRecord:
     """Insert a key that expires after `lifetime` seconds, or never."""
     expires_at = from_now(lifetime) if lifetime is not None else None
-    statement = insert(ApiKey).values(id=key_id, name=name, scopes=list(scopes), expires_at=expires_at)
+    own = (overrides or Overrides()).values()
+    statement = insert(ApiKey).values(id=key_id, name=name, scopes=list(scopes), expires_at=expires_at, **own)
     return _record(connection.execute(statement.returning(*_KEY_COLUMNS)).one())
 
 
@@ -85,14 +122,13 @@ def retire_secrets(connection: Connection, key_id: UUID, *, overlap: float) -> N
 
 def find(connection: Connection, digest: bytes) -> FoundKey | None:
     """The key that the secret belongs to; None if there is none, or if it was revoked."""
-    ends_at = func.least(keys.expires_at, secrets.expires_at)
     statement = (
-        select(keys.id, keys.scopes, func.coalesce(ends_at <= func.now(), False).label("expired"))
+        select(*_FOUND_COLUMNS)
         .join(ApiKeySecret, secrets.api_key_id == keys.id)
         .where(secrets.digest == digest, keys.revoked_at.is_(None))
     )
     row = connection.execute(statement).one_or_none()
-    return FoundKey(row.id, frozenset(row.scopes), row.expired) if row else None
+    return FoundKey(row.id, frozenset(row.scopes), _overrides(row), row.expired) if row else None
 
 
 def touch(connection: Connection, key_id: UUID) -> None:
@@ -116,3 +152,11 @@ def revoke(connection: Connection, key_id: UUID) -> bool:
     """End the key for good; False if there is no such key, or if it was revoked before."""
     statement = update(ApiKey).where(keys.id == key_id, keys.revoked_at.is_(None)).values(revoked_at=func.now())
     return connection.execute(statement).rowcount == 1
+
+
+def limit(connection: Connection, key_id: UUID, overrides: Overrides, *, keep: bool) -> KeyRecord | None:
+    """Set the key's own limits; `keep` those that are None here. None if there is no such key that is in use."""
+    values = {name: value for name, value in overrides.values().items() if value is not None or not keep}
+    statement = update(ApiKey).where(keys.id == key_id, keys.revoked_at.is_(None)).values(values)
+    row = connection.execute(statement.returning(*_KEY_COLUMNS)).one_or_none()
+    return _record(row) if row else None

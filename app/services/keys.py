@@ -12,6 +12,7 @@ from app.db import keys as db
 from app.db.engine import Database
 from app.domain.errors import ExpiredKeyError, InvalidKeyError, InvalidRequestError, NotFoundError
 from app.domain.ids import new_id
+from app.domain.rates import KeyLimits, Overrides
 from app.domain.secrets import digest, new_key, well_formed
 
 Scope = Literal["responses:read", "responses:write", "webhooks", "admin"]
@@ -31,18 +32,25 @@ class Caller:
 
     api_key_id: UUID
     scopes: frozenset[str]
+    limits: KeyLimits
 
 
 @dataclass(frozen=True, slots=True)
 class KeyService:
-    """API keys, for the people who run Simmer, and their verification, for every request."""
+    """API keys, for the people who run Simmer, and their verification, for every request.
+
+    `limits` are for keys for which nothing else was set.
+    """
 
     database: Database
     cache_seconds: float
+    limits: KeyLimits
     clock: Callable[[], float] = time.monotonic
     _verified: dict[bytes, tuple[Caller, float]] = field(default_factory=dict)
 
-    def create(self, name: str, scopes: Sequence[str], lifetime: float | None = None) -> tuple[db.KeyRecord, str]:
+    def create(
+        self, name: str, scopes: Sequence[str], lifetime: float | None = None, overrides: Overrides | None = None
+    ) -> tuple[db.KeyRecord, str]:
         """A new key and its secret, which nobody can read again. `lifetime` in seconds; None for ever.
 
         Raises InvalidRequestError for a scope that does not exist.
@@ -51,7 +59,7 @@ class KeyService:
         if unknown or not scopes:
             raise InvalidRequestError(f"Scopes are {', '.join(SCOPES)}; give one or more of them.")
         with self.database.transaction() as connection:
-            record = db.add(connection, new_id(), name, scopes, lifetime)
+            record = db.add(connection, new_id(), name, scopes, lifetime, overrides=overrides)
             return record, _add_secret(connection, record.id)
 
     def every(self) -> list[db.KeyRecord]:
@@ -67,6 +75,20 @@ class KeyService:
                 raise NotFoundError(_NOT_IN_USE)
             db.retire_secrets(connection, key_id, overlap=overlap)
             return record, _add_secret(connection, key_id)
+
+    def limit(self, key_id: UUID, overrides: Overrides, *, keep: bool) -> db.KeyRecord:
+        """Change the key's own limits, everywhere within `cache_seconds`: those that are given, and the others back to
+        the settings' unless `keep`.
+
+        Raises NotFoundError, and InvalidRequestError if there is nothing to change.
+        """
+        if keep and overrides == Overrides():
+            raise InvalidRequestError("Name a limit to change, or ask for the defaults.")
+        with self.database.transaction() as connection:
+            record = db.limit(connection, key_id, overrides, keep=keep)
+        if record is None:
+            raise NotFoundError(_NOT_IN_USE)
+        return record
 
     def revoke(self, key_id: UUID) -> None:
         """End the key, everywhere within `cache_seconds`. Raises NotFoundError."""
@@ -96,7 +118,7 @@ class KeyService:
             if found.expired:
                 raise ExpiredKeyError(_EXPIRED)
             db.touch(connection, found.id)
-        return Caller(found.id, found.scopes)
+        return Caller(found.id, found.scopes, found.overrides.over(self.limits))
 
     def _remember(self, wanted: bytes, caller: Caller) -> None:
         if len(self._verified) >= MAX_CACHED:

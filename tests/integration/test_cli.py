@@ -15,6 +15,7 @@ import pytest
 from app.cli import main
 from app.container import Container
 from app.domain.errors import ExpiredKeyError, InvalidKeyError
+from app.domain.rates import Rate
 from app.services.keys import DEFAULT_SCOPES
 from app.settings import Settings
 from tests.processes import free_port
@@ -83,7 +84,7 @@ def created(simmer: Simmer, *arguments: str) -> dict[str, Any]:
 def test_a_keys_life(simmer: Simmer, keys: Container) -> None:
     made = created(simmer, "--name", "first")
     assert set(made) == {
-        "id", "name", "state", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at", "key"
+        "id", "name", "state", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at", "limits", "key"
     }  # fmt: skip
     assert (made["name"], made["state"], made["expires_at"]) == ("first", "active", None)
     assert made["scopes"] == list(DEFAULT_SCOPES)
@@ -144,12 +145,37 @@ def test_a_list_of_none(simmer: Simmer) -> None:
     assert len(output(simmer("keys", "list")).splitlines()) == 1
 
 
-@pytest.mark.parametrize("action", ["rotate", "revoke"])
-def test_a_key_that_is_not_in_use(simmer: Simmer, action: str) -> None:
-    assert "no such key that is in use" in refusal(simmer("keys", action, UNKNOWN))
+NO_LIMITS = {"create_rate": None, "poll_rate": None, "max_active": None, "max_queued": None}
+
+
+def test_a_keys_own_limits(simmer: Simmer, keys: Container) -> None:
+    made = created(simmer, "--name", "x", "--create-rate", "60/60 seconds", "--max-active", "2")
+    assert made["limits"] == NO_LIMITS | {"create_rate": "60/minute", "max_active": 2}
+    limits = keys.keys.verify(made["key"]).limits
+    assert (limits.create_rate, limits.poll_rate, limits.max_active) == (Rate(60, 60), Rate(60_000, 60), 2)
+    changed = json.loads(output(simmer("keys", "limit", made["id"], "--json", "--poll-rate", "5/10 seconds")))
+    assert changed["limits"] == made["limits"] | {"poll_rate": "5/10 seconds"}
+    assert set(changed) == set(made) - {"key"}
+    shown = output(simmer("keys", "list")).splitlines()[1]
+    assert shown.endswith("create_rate 60/minute, poll_rate 5/10 seconds, max_active 2")
+    said = output(simmer("keys", "limit", made["id"], "--default", "--max-queued", "1"))
+    assert said == f"x  {made['id']}  max_queued 1\n"
+    output(simmer("keys", "limit", made["id"], "--default"))
+    (listed,) = json.loads(output(simmer("keys", "list", "--json")))
+    assert listed["limits"] == NO_LIMITS
+    assert output(simmer("keys", "list")).splitlines()[1].endswith("  -")
+
+
+def test_a_change_of_no_limit(simmer: Simmer) -> None:
+    assert "Name a limit to change" in refusal(simmer("keys", "limit", created(simmer, "--name", "x")["id"]))
+
+
+@pytest.mark.parametrize("action", [["rotate"], ["revoke"], ["limit", "--max-active", "1"]])
+def test_a_key_that_is_not_in_use(simmer: Simmer, action: list[str]) -> None:
+    assert "no such key that is in use" in refusal(simmer("keys", *action, UNKNOWN))
     made = created(simmer, "--name", "x")
     output(simmer("keys", "revoke", made["id"]))
-    assert "no such key that is in use" in refusal(simmer("keys", action, made["id"]))
+    assert "no such key that is in use" in refusal(simmer("keys", *action, made["id"]))
 
 
 def test_migrate_is_harmless_the_second_time(empty_database_url: str, run: Run) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from app.db.engine import Database
 from app.domain.errors import ExpiredKeyError, InvalidKeyError, InvalidRequestError, NotFoundError, UnavailableError
 from app.domain.ids import new_id
+from app.domain.rates import KeyLimits, Overrides, Rate
 from app.domain.secrets import new_key
 from app.services.keys import DEFAULT_SCOPES, KeyService
 from app.settings import Settings
@@ -17,6 +18,7 @@ from tests.processes import free_port
 from tests.statements import recorded
 
 CACHE_SECONDS = 3.0
+LIMITS = KeyLimits(Rate(10, 60), Rate(100, 60), max_active=5, max_queued=4)
 
 
 class Clock:
@@ -36,13 +38,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def service(database: Database, clock: Clock) -> KeyService:
-    return KeyService(database, CACHE_SECONDS, clock)
+    return KeyService(database, CACHE_SECONDS, LIMITS, clock)
 
 
 @pytest.fixture
 def forgetful(database: Database) -> KeyService:
     """Asks the database each time."""
-    return KeyService(database, 0)
+    return KeyService(database, 0, LIMITS)
 
 
 def execute(database: Database, statement: str, key_id: UUID) -> Any:
@@ -78,7 +80,7 @@ def test_scopes_that_do_not_exist_are_refused(service: KeyService, scopes: list[
 
 def test_a_key_that_cannot_be_ours_costs_no_question(clock: Clock) -> None:
     down = Database(Settings(database_url=f"postgresql://nobody@127.0.0.1:{free_port()}/none"))
-    service = KeyService(down, CACHE_SECONDS, clock)
+    service = KeyService(down, CACHE_SECONDS, LIMITS, clock)
     good = new_key()
     wrong_checksum = good[:-1] + ("a" if good[-1] != "a" else "b")
     for key in ("", "sk-simmer-", "sk-other-" + good[9:], good[:-1], good + "x", wrong_checksum):
@@ -210,3 +212,53 @@ def test_keys_are_listed_oldest_first(service: KeyService) -> None:
     listed = [record for record in service.every() if record.id in {m.id for m in made}]
     assert [replace(record, revoked_at=None) for record in listed] == made
     assert [record.state for record in listed] == ["active", "revoked", "active"]
+
+
+def test_a_key_may_do_what_the_settings_say(service: KeyService) -> None:
+    record, key = service.create("mine", DEFAULT_SCOPES)
+    assert record.overrides == Overrides()
+    assert service.verify(key).limits == LIMITS
+
+
+def test_a_key_has_the_limits_it_was_created_with(service: KeyService) -> None:
+    own = Overrides(create_rate=Rate(7, 20), max_queued=1)
+    record, key = service.create("mine", DEFAULT_SCOPES, overrides=own)
+    assert record.overrides == own
+    assert service.verify(key).limits == KeyLimits(Rate(7, 20), LIMITS.poll_rate, LIMITS.max_active, 1)
+    assert [listed.overrides for listed in service.every() if listed.id == record.id] == [own]
+
+
+def test_changed_limits_hold_once_the_cache_ends(service: KeyService, clock: Clock) -> None:
+    record, key = service.create("mine", DEFAULT_SCOPES)
+    service.verify(key)
+    changed = service.limit(record.id, Overrides(poll_rate=Rate(1, 1)), keep=True)
+    assert changed == replace(record, overrides=Overrides(poll_rate=Rate(1, 1)), last_used_at=changed.last_used_at)
+    assert service.verify(key).limits == LIMITS
+    clock.now += CACHE_SECONDS
+    assert service.verify(key).limits == replace(LIMITS, poll_rate=Rate(1, 1))
+
+
+def test_limits_that_are_not_named_are_kept_or_go_back_to_the_settings(service: KeyService) -> None:
+    every = Overrides(Rate(1, 1), Rate(2, 2), 3, 4)
+    record, _ = service.create("mine", DEFAULT_SCOPES, overrides=every)
+    kept = service.limit(record.id, Overrides(max_active=9), keep=True)
+    assert kept.overrides == replace(every, max_active=9)
+    assert service.limit(record.id, Overrides(max_queued=8), keep=False).overrides == Overrides(max_queued=8)
+    assert service.limit(record.id, Overrides(), keep=False).overrides == Overrides()
+
+
+def test_a_change_of_one_key_leaves_the_others(service: KeyService) -> None:
+    mine, other = (service.create(name, DEFAULT_SCOPES)[0] for name in ("mine", "other"))
+    service.limit(mine.id, Overrides(max_active=1), keep=True)
+    assert [listed for listed in service.every() if listed.id == other.id] == [other]
+
+
+def test_limits_that_can_not_be_changed(service: KeyService) -> None:
+    record, _ = service.create("mine", DEFAULT_SCOPES)
+    with pytest.raises(InvalidRequestError, match="Name a limit"):
+        service.limit(record.id, Overrides(), keep=True)
+    with pytest.raises(NotFoundError):
+        service.limit(new_id(), Overrides(max_active=1), keep=True)
+    service.revoke(record.id)
+    with pytest.raises(NotFoundError):
+        service.limit(record.id, Overrides(max_active=1), keep=False)
