@@ -3,15 +3,24 @@
 from functools import cached_property
 
 from celery import Celery
+from redis import Redis
 
+from app.adapters.doorbell import RedisDoorbell
+from app.adapters.events import RedisEventLog
 from app.adapters.queue import CeleryDispatcher, api_celery_config
+from app.adapters.rate_limiter import RedisRateLimiter
+from app.adapters.redis_client import redis_client
 from app.db.engine import Database
+from app.services.admission import AdmissionService
 from app.services.execution import ExecutionService
 from app.services.health import HealthService
 from app.services.jobs import JobService
 from app.services.keys import KeyService
 from app.services.leases import Leases
 from app.services.maintenance import MaintenanceService
+from app.services.stream_writer import StreamPublisher
+from app.services.streams import StreamService
+from app.services.waiting import WaitService, Watch
 from app.settings import Settings
 from app.upstreams.catalog import Catalog, load_catalog
 from app.upstreams.registry import UpstreamRegistry
@@ -44,6 +53,22 @@ class Container:
         return CeleryDispatcher(celery)
 
     @cached_property
+    def redis(self) -> Redis:
+        """The broker, for what Celery does not carry."""
+        self.settings.require("broker_url")
+        return redis_client(self.settings)
+
+    @cached_property
+    def event_log(self) -> RedisEventLog:
+        """The events of running jobs."""
+        return RedisEventLog(self.redis)
+
+    @cached_property
+    def doorbell(self) -> RedisDoorbell:
+        """Tells waiting clients that something happened."""
+        return RedisDoorbell(self.redis)
+
+    @cached_property
     def catalog(self) -> Catalog:
         """The models file. Raises ConfigurationError if it is missing or wrong."""
         self.settings.require("models")
@@ -51,14 +76,47 @@ class Container:
         return load_catalog(self.settings.models)
 
     @cached_property
+    def admission(self) -> AdmissionService:
+        """The caps on what may be under way."""
+        return AdmissionService(self.database, self.settings)
+
+    @cached_property
     def jobs(self) -> JobService:
         """What owners of jobs do."""
-        return JobService(self.database, self.dispatcher, self.catalog, self.settings)
+        return JobService(
+            self.database,
+            self.dispatcher,
+            self.doorbell,
+            self.event_log,
+            self.catalog,
+            self.admission,
+            self.settings,
+        )
+
+    @cached_property
+    def watch(self) -> Watch:
+        """What tells waiting clients even if the doorbell does not."""
+        return Watch(self.database, self.doorbell, self.settings.wait_poll)
+
+    @cached_property
+    def waiting(self) -> WaitService:
+        """Waiting for a job to end."""
+        return WaitService(self.jobs, self.watch)
+
+    @cached_property
+    def streams(self) -> StreamService:
+        """Reading the streams of jobs."""
+        return StreamService(self.database, self.jobs, self.event_log, self.watch)
 
     @cached_property
     def keys(self) -> KeyService:
         """API keys."""
-        return KeyService(self.database, self.settings.key_cache)
+        return KeyService(self.database, self.settings.key_cache, self.settings.key_limits)
+
+    @cached_property
+    def limiter(self) -> RedisRateLimiter:
+        """Counts requests against the keys' rates."""
+        return RedisRateLimiter(redis_client(self.settings))
 
     @cached_property
     def health(self) -> HealthService:
@@ -76,10 +134,17 @@ class Container:
     @cached_property
     def execution(self) -> ExecutionService:
         """What workers do with a job."""
-        registry = UpstreamRegistry(self.catalog, self.settings)
-        return ExecutionService(self.database, registry, self.dispatcher, self.leases, self.settings)
+        return ExecutionService(
+            self.database,
+            UpstreamRegistry(self.catalog, self.settings),
+            self.dispatcher,
+            self.doorbell,
+            StreamPublisher(self.event_log, self.settings.stream_window),
+            self.leases,
+            self.settings,
+        )
 
     @cached_property
     def maintenance(self) -> MaintenanceService:
         """The sweep and the purge."""
-        return MaintenanceService(self.database, self.dispatcher, self.settings)
+        return MaintenanceService(self.database, self.dispatcher, self.doorbell, self.event_log, self.settings)

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import ConfigurationError
 from app.domain.jobs import Limits
+from app.domain.rates import KeyLimits, parse_rate
 
 MAX_PROCESSING_SECONDS = 1800
 """The contract's "maximum processing time: 30 minutes". No limit may be set above it."""
@@ -95,6 +96,47 @@ class Settings(BaseSettings):
     )
     upstream_connect_timeout: Seconds = Field(default=10, description="How long connecting to a model server may take.")
 
+    sync_timeout: LimitSeconds = Field(
+        default=600,
+        description="How long the client of a synchronous request is kept waiting before it gets a 504 with the job's "
+        "id; the job runs on.",
+    )
+    wait_poll: Seconds = Field(
+        default=5,
+        description="How often a process asks the database about all jobs that its clients wait for, "
+        "in case the broker lost the news.",
+    )
+    stream_window: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="For how long a worker gathers a stream's deltas into one event while it is busy sending.",
+    )
+    stream_keepalive: Seconds = Field(
+        default=15, description="How long a stream may be silent before a comment line keeps its connection awake."
+    )
+
+    create_rate: str = Field(
+        default="6000/minute",
+        description="How many responses one API key may create, `COUNT/PERIOD`; a key may have its own.",
+    )
+    poll_rate: str = Field(
+        default="60000/minute", description="How many other requests one API key may send; a key may have its own."
+    )
+    max_active: int = Field(
+        default=100_000,
+        ge=1,
+        description="How many jobs of one API key may be queued or in progress at once; a key may have its own.",
+    )
+    max_queued: int = Field(
+        default=100_000,
+        ge=1,
+        description="How many jobs of one API key may be queued at once; a key may have its own.",
+    )
+    max_queued_total: int = Field(
+        default=1_000_000, ge=1, description="How many jobs of all keys may be queued; beyond, creates get a 503."
+    )
+
     database_pool: int = Field(
         default=10, ge=1, le=200, description="Database connections that one process holds at most."
     )
@@ -132,6 +174,12 @@ class Settings(BaseSettings):
     def _broker_scheme(cls, url: str) -> str:
         return _with_scheme(url, {"redis", "rediss"}, "redis://:password@host:6379/0 (for Valkey too)")
 
+    @field_validator("create_rate", "poll_rate")
+    @classmethod
+    def _rate(cls, text: str) -> str:
+        parse_rate(text)
+        return text
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.soft_time_limit > self.time_limit:
@@ -144,6 +192,12 @@ class Settings(BaseSettings):
     def default_limits(self) -> Limits:
         """The limits of a model whose entry sets none."""
         return Limits(self.soft_time_limit, self.time_limit, self.max_attempts)
+
+    @property
+    def key_limits(self) -> KeyLimits:
+        """What an API key may do for which nothing else was set."""
+        rates = parse_rate(self.create_rate), parse_rate(self.poll_rate)
+        return KeyLimits(*rates, max_active=self.max_active, max_queued=self.max_queued)
 
     def require(self, *names: str) -> None:
         """Raise ConfigurationError unless each of the named settings has a value."""

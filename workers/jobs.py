@@ -53,7 +53,7 @@ def _run_held(lease: Lease) -> None:
         log.error("job failed unexpectedly: %s", type(error).__name__, extra={"fields": {"at": raised_at(error)}})
         execution.settle(lease, SERVER_ERROR)
     finally:
-        container().leases.release(lease)
+        execution.release(lease)
 
 
 @signals.task_revoked.connect(weak=False)

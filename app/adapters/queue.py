@@ -12,7 +12,7 @@ from kombu.exceptions import LimitExceeded, OperationalError
 from app.adapters.breaker import Breaker
 from app.domain.errors import UnavailableError
 from app.domain.ids import public_id
-from app.domain.jobs import JOB_QUEUES, Limits
+from app.domain.jobs import JOB_QUEUES, Dispatch
 from app.settings import BROKER_VISIBILITY_TIMEOUT, Settings
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ _WORKER_TRANSPORT = {
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
     "health_check_interval": 10,
+    # Strictly in the order of `-Q`: `flex` is taken from when `priority` and `default` are empty.
+    "queue_order_strategy": "priority",
 }
 # A request never waits long for the broker: the row is the outbox, and the sweep publishes what was missed.
 _API_TRANSPORT = {
@@ -55,7 +57,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         # Early: a late acknowledgement hands a job of a frozen worker out twice. The lease replaces it.
         "task_acks_late": False,
-        "task_default_queue": JOB_QUEUES[0],
+        "task_default_queue": "default",
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in (*JOB_QUEUES, SYSTEM_QUEUE)],
         "task_create_missing_queues": False,
         "enable_utc": True,
@@ -83,18 +85,18 @@ class CeleryDispatcher:
         self._celery = celery
         self._breaker = Breaker()
 
-    def dispatch(self, job_id: UUID, limits: Limits, queue: str) -> bool:
+    def dispatch(self, message: Dispatch) -> bool:
         """Publish the job's id. False if the broker did not take it; the sweep will publish it again."""
-        task_id = public_id(job_id)
+        task_id = public_id(message.job_id)
         return self._try(
             "dispatch",
             lambda: self._celery.send_task(
                 RUN_JOB,
                 args=(task_id,),
                 task_id=task_id,
-                queue=queue,
-                soft_time_limit=limits.soft_time_limit,
-                time_limit=limits.time_limit,
+                queue=message.queue,
+                soft_time_limit=message.limits.soft_time_limit,
+                time_limit=message.limits.time_limit,
                 ignore_result=True,
             ),
         )

@@ -1,6 +1,6 @@
-"""Every query on jobs. All times come from the database's clock; all changes of status go through `move()`."""
+"""What moves jobs. All times come from the database's clock; all changes of status go through `move()`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,14 +12,13 @@ from sqlalchemy import (
     Connection,
     Integer,
     Row,
-    Select,
     Uuid,
     and_,
     bindparam,
+    case,
     cast,
     delete,
     func,
-    insert,
     or_,
     select,
     text,
@@ -35,17 +34,19 @@ from app.domain.jobs import (
     Dispatch,
     Failed,
     Job,
-    JobFilter,
-    JobRequest,
     Limits,
     Outcome,
 )
 from app.domain.lifecycle import Move, Status
+from app.domain.requests import JobRequest
 
 jobs = JobTable.__table__.c
-_JOB_COLUMNS = [jobs[field.name] for field in fields(Job)]
+_JOB_FIELDS = [field.name for field in fields(Job)]
+JOB_COLUMNS = [jobs[name] for name in _JOB_FIELDS]
 LIMIT_COLUMNS = (jobs.soft_time_limit, jobs.time_limit, jobs.max_attempts)
 
+UNSTORED_RETENTION = 600.0
+"""Seconds that the result of a job with `store: false` is kept: OpenAI's own polling window."""
 HARD_LIMIT_GRACE = 5.0
 """Seconds after its hard limit at which the sweep fails a job that its worker did not end by itself."""
 MAX_REDISPATCH_INTERVAL = 600.0
@@ -59,13 +60,37 @@ def from_now(seconds: float | ColumnElement[Any]) -> ColumnElement[datetime]:
     return func.now() + seconds * text("interval '1 second'")
 
 
-def _job(row: Row[Any]) -> Job:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    return Job(**{**values, "status": Status(values["status"])})
+def retained(retention: float) -> ColumnElement[datetime]:
+    """When the data of a job that ends now expires; `retention` in seconds."""
+    return case((jobs.store, from_now(retention)), else_=from_now(min(retention, UNSTORED_RETENTION)))
 
 
-def _limits(row: Row[Any]) -> Limits:
+def job_of(row: Row[Any]) -> Job:
+    """The job of a row that was selected with JOB_COLUMNS."""
+    found = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
+    return Job(**{**{name: found[name] for name in _JOB_FIELDS}, "status": Status(row.status)})
+
+
+def limits_of(row: Row[Any]) -> Limits:
+    """The limits of a row that was selected with LIMIT_COLUMNS."""
     return Limits(row.soft_time_limit, row.time_limit, row.max_attempts)
+
+
+REQUEST_COLUMNS = (
+    jobs.model,
+    jobs.request,
+    jobs.inputs,
+    jobs.metadata,
+    jobs.background,
+    jobs.stream,
+    jobs.store,
+)
+
+
+def request_of(row: Row[Any]) -> JobRequest:
+    """The request of a row that was selected with REQUEST_COLUMNS."""
+    columns = {name: getattr(row, name) for name in ("metadata", "background", "stream", "store")}
+    return JobRequest.restore(row.model, row.request, row.inputs, **columns)
 
 
 DISPATCH_COLUMNS = (jobs.id, jobs.queue, *LIMIT_COLUMNS)
@@ -73,7 +98,7 @@ DISPATCH_COLUMNS = (jobs.id, jobs.queue, *LIMIT_COLUMNS)
 
 def dispatch_of(row: Row[Any]) -> Dispatch:
     """The message for a row that was selected with DISPATCH_COLUMNS."""
-    return Dispatch(row.id, row.queue, _limits(row))
+    return Dispatch(row.id, row.queue, limits_of(row))
 
 
 def move(
@@ -105,72 +130,6 @@ _STATE_COLUMNS: dict[Status, dict[str, Any]] = {
 }
 
 
-def add(
-    connection: Connection,
-    job_id: UUID,
-    api_key_id: UUID,
-    request: JobRequest,
-    limits: Limits,
-    *,
-    queue: str,
-    queue_timeout: float,
-    redispatch_after: float,
-) -> Job:
-    """Insert a queued job. Its first message is the caller's to publish, after the commit."""
-    statement = insert(JobTable).values(
-        id=job_id,
-        api_key_id=api_key_id,
-        status=Status.QUEUED.value,
-        model=request.model,
-        request=request.to_json(),
-        metadata_=request.metadata,
-        soft_time_limit=limits.soft_time_limit,
-        time_limit=limits.time_limit,
-        max_attempts=limits.max_attempts,
-        queue=queue,
-        queue_expires_at=from_now(queue_timeout),
-        redispatch_at=from_now(redispatch_after),
-    )
-    return _job(connection.execute(statement.returning(*_JOB_COLUMNS)).one())
-
-
-def get(connection: Connection, job_id: UUID, api_key_id: UUID) -> Job | None:
-    """The key's job; None for an unknown id, another key's, and one whose retention is over."""
-    row = connection.execute(_visible(api_key_id).where(jobs.id == job_id)).one_or_none()
-    return _job(row) if row else None
-
-
-def _visible(api_key_id: UUID) -> Select[Any]:
-    # Expired rows are invisible at once: the purge may be a minute late.
-    kept = or_(jobs.expires_at.is_(None), jobs.expires_at > func.now())
-    return select(*_JOB_COLUMNS).where(jobs.api_key_id == api_key_id, kept)
-
-
-def page(connection: Connection, api_key_id: UUID, wanted: JobFilter) -> tuple[list[Job], bool]:
-    """Up to `limit` jobs of the key, and whether there are more that way."""
-    conditions = [
-        jobs.status == wanted.status.value if wanted.status else None,
-        jobs.model == wanted.model if wanted.model else None,
-        jobs.metadata.contains(wanted.metadata) if wanted.metadata else None,
-        jobs.created_at >= wanted.created_after if wanted.created_after else None,
-        jobs.created_at <= wanted.created_before if wanted.created_before else None,
-    ]
-    # Cursors speak of the list's own order: `after` is further down, whichever way it runs.
-    descending = wanted.order == "desc"
-    if wanted.after:
-        conditions.append(jobs.id < wanted.after if descending else jobs.id > wanted.after)
-    if wanted.before:
-        conditions.append(jobs.id > wanted.before if descending else jobs.id < wanted.before)
-    # The page before a cursor is the one that ends there: it is read upwards from it, then turned round.
-    upwards = wanted.before is not None and wanted.after is None
-    order = jobs.id.desc() if descending is not upwards else jobs.id.asc()
-    statement = _visible(api_key_id).where(*(c for c in conditions if c is not None)).order_by(order)
-    # One more than asked for tells that there are more.
-    found = [_job(row) for row in connection.execute(statement.limit(wanted.limit + 1))]
-    chosen = found[: wanted.limit]
-    return chosen[::-1] if upwards else chosen, len(found) > wanted.limit
-
-
 def claim(connection: Connection, job_id: UUID, *, worker: str, lease: float) -> Claim | None:
     """Take a queued job for `lease` seconds; None if it is not there to take (any more)."""
     rows = move(
@@ -178,14 +137,14 @@ def claim(connection: Connection, job_id: UUID, *, worker: str, lease: float) ->
         Move.CLAIM,
         jobs.id == job_id,
         jobs.attempt < jobs.max_attempts,
-        returning=(jobs.attempt, jobs.request, *LIMIT_COLUMNS),
+        returning=(jobs.attempt, *REQUEST_COLUMNS, *LIMIT_COLUMNS),
         attempt=jobs.attempt + 1,
         worker=worker,
         started_at=func.coalesce(jobs.started_at, func.now()),
         lease_expires_at=from_now(lease),
         run_deadline_at=from_now(jobs.time_limit + HARD_LIMIT_GRACE),
     )
-    return next((Claim(job_id, r.attempt, JobRequest.from_json(r.request), _limits(r)) for r in rows), None)
+    return next((Claim(job_id, r.attempt, request_of(r), limits_of(r)) for r in rows), None)
 
 
 def start_attempt(connection: Connection, held: Claim) -> int | None:
@@ -197,6 +156,12 @@ def start_attempt(connection: Connection, held: Claim) -> int | None:
         .returning(jobs.attempt)
     )
     return connection.execute(statement).scalar_one_or_none()
+
+
+def start_streaming(connection: Connection, held: Claim) -> bool:
+    """Note that output is about to reach readers; False if the job is no longer this worker's."""
+    statement = update(JobTable).where(held_by(held), jobs.status == Status.IN_PROGRESS.value).values(streamed=True)
+    return connection.execute(statement).rowcount == 1
 
 
 def held_by(held: Claim) -> ColumnElement[bool]:
@@ -223,12 +188,29 @@ def extend_leases(connection: Connection, fences: Sequence[tuple[UUID, int]], *,
     return set(connection.execute(statement).scalars())
 
 
-def settle(connection: Connection, held: Claim, outcome: Outcome, *, retention: float) -> bool:
-    """Record how the try ended; False if the job is no longer this worker's, and then nothing changed."""
+def settle(
+    connection: Connection, held: Claim, outcome: Outcome, *, retention: float, events: bytes | None = None
+) -> bool:
+    """Record how the try ended; False if the job is no longer this worker's, and then nothing changed.
+
+    `events` is the packed log of a job that streamed.
+    """
     if isinstance(outcome, Failed):
-        return bool(fail(connection, Move.FAIL, held_by(held), outcome=outcome, retention=retention))
+        where = held_by(held)
+        return bool(fail(connection, Move.FAIL, where, outcome=outcome, retention=retention, events=events))
     values = _completed_values(outcome, retention)
-    return bool(move(connection, Move.COMPLETE, held_by(held), **values))
+    return bool(move(connection, Move.COMPLETE, held_by(held), events=events, **values))
+
+
+def keep_events(connection: Connection, *where: ColumnElement[bool], events_of: Callable[[UUID], bytes | None]) -> None:
+    """Store the logs of the running jobs that match and have streamed, before somebody else than their worker ends
+    them. `events_of` closes a job's log and packs it.
+    """
+    running = (jobs.status == Status.IN_PROGRESS.value, jobs.streamed)
+    # Locked: a settle that comes meanwhile, with the whole log, waits, and then finds the job ended.
+    found = connection.execute(select(jobs.id).where(*running, *where).with_for_update()).scalars().all()
+    for job_id in found:
+        connection.execute(update(JobTable).where(jobs.id == job_id).values(events=events_of(job_id)))
 
 
 def _completed_values(outcome: Completed, retention: float) -> dict[str, Any]:
@@ -236,12 +218,17 @@ def _completed_values(outcome: Completed, retention: float) -> dict[str, Any]:
         "output": outcome.output,
         "usage": outcome.usage.to_json() if outcome.usage else None,
         "incomplete_reason": outcome.incomplete_reason,
-        "expires_at": from_now(retention),
+        "expires_at": retained(retention),
     }
 
 
 def fail(
-    connection: Connection, move_: Move, *where: ColumnElement[bool], outcome: Failed, retention: float
+    connection: Connection,
+    move_: Move,
+    *where: ColumnElement[bool],
+    outcome: Failed,
+    retention: float,
+    events: bytes | None = None,
 ) -> list[UUID]:
     """Move the jobs that match to `failed`, whether they were queued or running; return their ids."""
     rows = move(
@@ -250,22 +237,24 @@ def fail(
         *where,
         error_code=outcome.failure.value,
         error_message=outcome.message,
-        expires_at=from_now(retention),
+        expires_at=retained(retention),
+        # What `keep_events()` has put there stays.
+        events=func.coalesce(events, jobs.events),
     )
     return [row.id for row in rows]
 
 
 def take_back(
     connection: Connection, *where: ColumnElement[bool], retention: float, redispatch_after: float
-) -> list[Dispatch]:
-    """Queue the running jobs that match once more, and return what to publish for them.
+) -> tuple[list[UUID], list[Dispatch]]:
+    """Queue the running jobs that match once more; return the ids of those that failed, and what to publish.
 
-    Those with no attempt left fail with `worker_lost`.
+    Those with no attempt left, or with output that a reader may have seen, fail with `worker_lost`.
     """
-    fail(
+    given_up = fail(
         connection,
         Move.FAIL,
-        jobs.attempt >= jobs.max_attempts,
+        or_(jobs.attempt >= jobs.max_attempts, jobs.streamed),
         *where,
         outcome=WORKER_LOST,
         retention=retention,
@@ -279,7 +268,7 @@ def take_back(
         dispatches=0,
         redispatch_at=from_now(redispatch_after),
     )
-    return [dispatch_of(row) for row in rows]
+    return given_up, [dispatch_of(row) for row in rows]
 
 
 def owned(job_id: UUID, api_key_id: UUID) -> ColumnElement[bool]:
@@ -289,8 +278,8 @@ def owned(job_id: UUID, api_key_id: UUID) -> ColumnElement[bool]:
 
 def cancel(connection: Connection, *where: ColumnElement[bool], retention: float) -> Job | None:
     """Cancel one queued or running job; None if it is not there to cancel."""
-    rows = move(connection, Move.CANCEL, *where, returning=_JOB_COLUMNS, expires_at=from_now(retention))
-    return next((_job(row) for row in rows), None)
+    rows = move(connection, Move.CANCEL, *where, returning=JOB_COLUMNS, expires_at=retained(retention))
+    return next((job_of(row) for row in rows), None)
 
 
 def delete_ended(connection: Connection, job_id: UUID, api_key_id: UUID) -> bool:

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import ExecutableDDLElement
 
-from app.domain.lifecycle import TERMINAL, Status
+from app.domain.lifecycle import ACTIVE, TERMINAL, Status
 
 
 def _in(statuses: frozenset[Status]) -> str:
@@ -67,6 +67,12 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
 
+    # What the key may do, where it differs from the settings.
+    create_rate: Mapped[str | None]
+    poll_rate: Mapped[str | None]
+    max_active: Mapped[int | None]
+    max_queued: Mapped[int | None]
+
 
 class ApiKeySecret(Base):
     """A SHA-256 of one secret of a key, and until when it is good."""
@@ -90,6 +96,12 @@ class Job(Base):
     status: Mapped[str]
     model: Mapped[str]
     request: Mapped[dict[str, Any]]
+    """The parameters alone: what a poll reads must not grow with the prompt."""
+    inputs: Mapped[dict[str, Any]]
+    background: Mapped[bool]
+    stream: Mapped[bool]
+    store: Mapped[bool]
+    """False: the result is kept for minutes only."""
     # `metadata` is taken by SQLAlchemy on the class, not in the table.
     metadata_: Mapped[dict[str, str]] = mapped_column("metadata")
 
@@ -99,6 +111,10 @@ class Job(Base):
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     """The fencing token: a claim raises it; a heartbeat and a settle require it."""
     worker: Mapped[str | None]
+
+    idempotency_key: Mapped[str | None]
+    request_digest: Mapped[bytes | None]
+    """SHA-256 of the request that came with the idempotency key."""
 
     queue: Mapped[str]
     dispatches: Mapped[int] = mapped_column(server_default=text("0"))
@@ -117,6 +133,10 @@ class Job(Base):
     output: Mapped[list[dict[str, Any]] | None]
     usage: Mapped[dict[str, Any] | None]
     incomplete_reason: Mapped[str | None]
+    streamed: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Output may have reached a reader, who can't be asked to unread it: the job is not run again."""
+    events: Mapped[bytes | None]
+    """The stream's log, packed (`app.domain.events`)."""
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
 
@@ -140,6 +160,8 @@ class Job(Base):
             "AND (error_code IS NULL) = (error_message IS NULL)",
             name="error",
         ),
+        CheckConstraint("(idempotency_key IS NULL) = (request_digest IS NULL)", name="idempotency"),
+        CheckConstraint("NOT streamed OR stream", name="streamed"),
         CheckConstraint(
             f"status IN ('{Status.QUEUED}', '{Status.CANCELLED}', '{Status.FAILED}') OR attempt > 0",
             name="started",
@@ -154,6 +176,22 @@ class Job(Base):
             "redispatch_at",
             postgresql_where=text(f"status = '{Status.QUEUED}'"),
         ),
+        # Who stands before whom in a queue.
+        Index("jobs_queued_idx", "queue", "id", postgresql_where=text(f"status = '{Status.QUEUED}'")),
+        # How much a key has under way.
+        Index(
+            "jobs_active_idx",
+            "api_key_id",
+            "status",
+            postgresql_where=text(f"status IN ({_in(ACTIVE)})"),
+        ),
+        Index(
+            "jobs_idempotency_key_idx",
+            "api_key_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
         Index("jobs_queue_expires_idx", "queue_expires_at", postgresql_where=text(f"status = '{Status.QUEUED}'")),
         Index("jobs_in_progress_idx", "id", postgresql_where=text(f"status = '{Status.IN_PROGRESS}'")),
         # The purge.
@@ -166,10 +204,10 @@ FINAL_FUNCTION = """
 CREATE OR REPLACE FUNCTION refuse_change_of_ended_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.status, NEW.ended_at, NEW.attempt, NEW.output::text, NEW.usage::text,
-        NEW.incomplete_reason, NEW.error_code, NEW.error_message)
+        NEW.incomplete_reason, NEW.error_code, NEW.error_message, NEW.events)
         IS DISTINCT FROM
        (OLD.status, OLD.ended_at, OLD.attempt, OLD.output::text, OLD.usage::text,
-        OLD.incomplete_reason, OLD.error_code, OLD.error_message)
+        OLD.incomplete_reason, OLD.error_code, OLD.error_message, OLD.events)
     THEN
         RAISE EXCEPTION 'job % is %, which is final', OLD.id, OLD.status USING ERRCODE = 'restrict_violation';
     END IF;

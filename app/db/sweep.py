@@ -1,5 +1,6 @@
 """The queries of the sweep and the purge: each one batch, safe when two run at once."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +13,15 @@ from app.db.jobs import (
     fail,
     from_now,
     jobs,
+    keep_events,
     take_back,
 )
 from app.db.models import Job as JobTable
 from app.domain.jobs import QUEUE_TIMEOUT, TIMED_OUT, Dispatch
 from app.domain.lifecycle import Move, Status
+
+EventsOf = Callable[[UUID], bytes | None]
+"""Closes the log of a job that streamed, and packs it."""
 
 # Literals: a prepared statement's generic plan can't tell that a parameter fits the predicate of a partial index.
 _QUEUED = jobs.status == literal_column(f"'{Status.QUEUED}'")
@@ -38,21 +43,29 @@ def _batch(limit: int, *where: ColumnElement[bool], first: ColumnElement[Any] = 
     return select(batch.c.id)
 
 
-def stop_overdue(connection: Connection, *, limit: int, retention: float) -> list[UUID]:
+def stop_overdue(connection: Connection, *, limit: int, retention: float, events_of: EventsOf) -> list[UUID]:
     """Fail the running jobs whose hard limit has passed: their worker did not record it, or is gone."""
-    overdue = _batch(limit, _IN_PROGRESS, jobs.run_deadline_at < func.now())
+    overdue = _locked(connection, _batch(limit, _IN_PROGRESS, jobs.run_deadline_at < func.now()))
+    if not overdue:
+        return []
+    keep_events(connection, jobs.id.in_(overdue), events_of=events_of)
     return fail(connection, Move.FAIL, jobs.id.in_(overdue), outcome=TIMED_OUT, retention=retention)
 
 
 def rescue(
-    connection: Connection, *, limit: int, retention: float, redispatch_after: float
-) -> tuple[int, list[Dispatch]]:
-    """Take back running jobs whose lease ran out; return how many there were and what to publish for them."""
-    lost = connection.execute(_batch(limit, _IN_PROGRESS, jobs.lease_expires_at < func.now())).scalars().all()
+    connection: Connection, *, limit: int, retention: float, redispatch_after: float, events_of: EventsOf
+) -> tuple[list[UUID], list[Dispatch]]:
+    """Take back running jobs whose lease ran out; return the ids of those that failed, and what to publish."""
+    lost = _locked(connection, _batch(limit, _IN_PROGRESS, jobs.lease_expires_at < func.now()))
     if not lost:
-        return 0, []
-    found = take_back(connection, jobs.id.in_(lost), retention=retention, redispatch_after=redispatch_after)
-    return len(lost), found
+        return [], []
+    keep_events(connection, jobs.id.in_(lost), events_of=events_of)
+    return take_back(connection, jobs.id.in_(lost), retention=retention, redispatch_after=redispatch_after)
+
+
+def _locked(connection: Connection, batch: Select[Any]) -> Sequence[UUID]:
+    found: Sequence[UUID] = connection.execute(batch).scalars().all()
+    return found
 
 
 def expire_queued(connection: Connection, *, limit: int, retention: float) -> list[UUID]:

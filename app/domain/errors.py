@@ -42,6 +42,12 @@ class ModelNotFoundError(ServiceError):
     code = "model_not_found"
 
 
+class IdempotencyKeyReusedError(ServiceError):
+    """The idempotency key was used before, for another request."""
+
+    code = "idempotency_key_reused"
+
+
 class InvalidKeyError(ServiceError):
     """No API key, or one that is not valid (any more)."""
 
@@ -68,6 +74,34 @@ class UnavailableError(ServiceError):
     def __init__(self, message: str, *, retry_after: float = 5) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class OverloadedError(UnavailableError):
+    """Everything runs, but too much is waiting already."""
+
+    code = "overloaded"
+
+
+class RateLimitedError(ServiceError):
+    """The API key does more than it may; the same request may succeed in `retry_after` seconds."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class SynchronousError(ServiceError):
+    """The response that a client waits for on the line failed, or is not there in time. `job_id` is its public id,
+    `code` the failure's.
+    """
+
+    code = "response_not_finished"
+
+    def __init__(self, message: str, *, code: str, job_id: str) -> None:
+        super().__init__(message, code=code)
+        self.job_id = job_id
 
 
 class ConfigurationError(ServiceError):

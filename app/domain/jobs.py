@@ -1,17 +1,20 @@
 """What a job asks for and how it can end, independent of any dialect or model server."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Literal
 from uuid import UUID
 
 from app.domain.lifecycle import Status
+from app.domain.requests import JSON, JobRequest
 
-JSON = dict[str, Any]
-JOB_QUEUES = ("default",)
+SYNC_QUEUE = "sync"
+"""Jobs whose client waits on the line. Workers of their own take it: background load must not starve it."""
+BACKGROUND_QUEUES = ("priority", "default", "flex")
+"""Most urgent first; a worker takes from one only when those before it are empty."""
+JOB_QUEUES = (SYNC_QUEUE, *BACKGROUND_QUEUES)
 """The queues that carry jobs. System work has a queue of its own, which no job ever enters."""
-Role = Literal["system", "user", "assistant"]
 
 
 class Failure(StrEnum):
@@ -35,37 +38,6 @@ class Failure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class InputMessage:
-    """One message of the conversation: its text blocks in the order they were given."""
-
-    role: Role
-    texts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """The canonical request that every dialect is translated into and that is stored with the job."""
-
-    model: str
-    inputs: tuple[InputMessage, ...]
-    instructions: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_output_tokens: int | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
-
-    def to_json(self) -> JSON:
-        """The stored form: parameters that were not given are left out."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, {})}
-
-    @classmethod
-    def from_json(cls, stored: JSON) -> Self:
-        """The request back from its stored form."""
-        inputs = tuple(InputMessage(role=i["role"], texts=tuple(i["texts"])) for i in stored["inputs"])
-        return cls(**{**stored, "inputs": inputs})
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds one job: seconds for each try, and how many tries."""
 
@@ -75,14 +47,27 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's own name for one request, and the SHA-256 of what it asked for under that name."""
+
+    key: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its owner may see it. Times are the database's."""
+    """A job as its owner may see it, without its inputs. Times are the database's."""
 
     id: UUID
     api_key_id: UUID
     status: Status
     model: str
+    request: JSON
+    """The stored `JobRequest.parameters()`."""
     metadata: dict[str, str]
+    background: bool
+    stream: bool
+    store: bool
     attempt: int
     worker: str | None
     created_at: datetime
@@ -142,6 +127,8 @@ class Usage:
     input_tokens: int
     output_tokens: int
     total_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     def to_json(self) -> JSON:
         """The form in which usage is stored and shown."""
@@ -166,7 +153,6 @@ class Failed:
 
 
 Outcome = Completed | Failed
-
 
 TIMED_OUT = Failed(
     Failure.TIMEOUT,

@@ -4,17 +4,42 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from app.db import jobs as db
+from app.db import lookup, submission
 from app.db.engine import Database
-from app.domain.errors import IllegalMoveError, InvalidRequestError, NotFoundError
+from app.domain.errors import (
+    IdempotencyKeyReusedError,
+    IllegalMoveError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+)
+from app.domain.events import log_closer
 from app.domain.ids import new_id
-from app.domain.jobs import JOB_QUEUES, Job, JobFilter, JobRequest
+from app.domain.jobs import SYNC_QUEUE, Dispatch, Idempotency, Job, JobFilter
 from app.domain.lifecycle import Status
-from app.domain.ports import Dispatcher
+from app.domain.ports import Dispatcher, Doorbell, EventLog
+from app.domain.requests import JobRequest
+from app.services.admission import AdmissionService
+from app.services.conversations import with_context
+from app.services.keys import Caller
 from app.settings import Settings
-from app.upstreams.catalog import Catalog
+from app.upstreams.catalog import Catalog, Model
 
 log = logging.getLogger(__name__)
+
+INSERT_TRIES = 3
+"""How often a key that is freed between two statements is tried anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job of a create. `replayed`: its idempotency key had been used before, and this is that job."""
+
+    job: Job
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,66 +48,81 @@ class JobService:
 
     database: Database
     dispatcher: Dispatcher
+    doorbell: Doorbell
+    event_log: EventLog
     catalog: Catalog
+    admission: AdmissionService
     settings: Settings
 
-    def submit(self, api_key_id: UUID, request: JobRequest) -> Job:
+    def submit(self, caller: Caller, request: JobRequest, idempotency: Idempotency | None = None) -> Submitted:
         """Record the job, then tell a worker. Once this returns, no crash loses the job.
 
-        Raises ModelNotFoundError, and UnavailableError if the database is down.
+        Raises ModelNotFoundError, InvalidRequestError for what the model's entry does not allow and for a previous
+        response that can't be continued, IdempotencyKeyReusedError, RateLimitedError and OverloadedError for the
+        caps, and UnavailableError if the database is down.
         """
-        limits = self.catalog.resolve(request.model).limits(self.settings.default_limits)
-        queue = JOB_QUEUES[0]
-        with self.database.transaction() as connection:
-            job = db.add(
-                connection,
-                new_id(),
-                api_key_id,
-                request,
-                limits,
-                queue=queue,
-                queue_timeout=self.settings.queue_timeout,
-                redispatch_after=self.settings.redispatch_after,
-            )
-        # After the commit: a worker that got the id before it would find no row.
-        self.dispatcher.dispatch(job.id, limits, queue)
-        log.info("job accepted", extra={"fields": {"job_id": job.id}})
-        return job
+        model = self.catalog.resolve(request.model)
+        _check_tools(request, model)
+        if idempotency and (earlier := self._repeated(caller.api_key_id, idempotency)):
+            return earlier
+        self.admission.admit(caller)
+        message = Dispatch(new_id(), _queue(request), model.limits(self.settings.default_limits))
+        submitted = self._add(caller.api_key_id, request, message, idempotency)
+        if not submitted.replayed:
+            # After the commit: a worker that got the id before it would find no row.
+            self.dispatcher.dispatch(message)
+            log.info("job accepted", extra={"fields": {"job_id": message.job_id}})
+        return submitted
 
     def get(self, api_key_id: UUID, job_id: UUID | None) -> Job:
         """The job. Raises NotFoundError, the same for an unknown, malformed (None), foreign or expired id."""
         with self.database.transaction() as connection:
-            job = db.get(connection, job_id, api_key_id) if job_id else None
-        if job is None:
-            raise NotFoundError("There is no response with this id.")
-        return job
+            return _found(connection, api_key_id, job_id)
+
+    def get_request(self, api_key_id: UUID, job_id: UUID | None) -> tuple[Job, JobRequest]:
+        """The job and all that it was asked. Raises NotFoundError."""
+        with self.database.transaction() as connection:
+            found = lookup.get_request(connection, job_id, api_key_id) if job_id else None
+        if found is None:
+            raise _not_found()
+        return found
+
+    def position(self, job: Job) -> int | None:
+        """The place of the job in its queue, 1 being next, counted up to `lookup.MAX_POSITION`; None once it left."""
+        if job.status is not Status.QUEUED:
+            return None
+        with self.database.transaction() as connection:
+            return lookup.position(connection, job)
 
     def page(self, api_key_id: UUID, wanted: JobFilter) -> tuple[list[Job], bool]:
         """One page of the key's jobs, and whether there are more. Raises InvalidRequestError for an unknown cursor."""
         with self.database.transaction() as connection:
             for name, cursor in (("after", wanted.after), ("before", wanted.before)):
-                if cursor and db.get(connection, cursor, api_key_id) is None:
+                if cursor and lookup.get(connection, cursor, api_key_id) is None:
                     raise InvalidRequestError(f"`{name}` must be the id of a response of yours.", param=name)
-            return db.page(connection, api_key_id, wanted)
+            return lookup.page(connection, api_key_id, wanted)
 
     def cancel(self, api_key_id: UUID, job_id: UUID | None) -> Job:
-        """End a queued or running job for good, and stop its worker; a cancelled job is returned as it is.
+        """End a queued or running background job, and stop its worker; a cancelled job is returned as it is.
 
-        Raises NotFoundError, and IllegalMoveError for a job that completed or failed.
+        Raises NotFoundError, and IllegalMoveError for a job that completed or failed, or that is synchronous.
         """
-        if job_id and (cancelled := self._cancel_active(api_key_id, job_id)):
+        job = self.get(api_key_id, job_id)
+        if not job.background and not job.status.terminal:
+            raise IllegalMoveError("Cannot cancel a synchronous response. Close the connection that waits for it.")
+        if cancelled := self.abandon(api_key_id, job.id):
             return cancelled
+        # It may have ended between the two statements.
         job = self.get(api_key_id, job_id)
         if job.status is not Status.CANCELLED:
             raise IllegalMoveError(f"Cannot cancel a {job.status} response.")
         return job
 
-    def delete(self, api_key_id: UUID, job_id: UUID | None) -> Job | None:
-        """Cancel the job if it is active, and return it; delete it if it has ended, and return None.
-
-        Raises NotFoundError.
+    def delete(self, api_key_id: UUID, job_id: UUID | None, *, active_too: bool = False) -> Job | None:
+        """Delete a job that has ended, and return None. One that is active is cancelled, and returned as it is then,
+        or deleted as well if `active_too`. Raises NotFoundError.
         """
-        if job_id and (cancelled := self._cancel_active(api_key_id, job_id)):
+        if job_id and (cancelled := self.abandon(api_key_id, job_id)) and not active_too:
             return cancelled
         job = self.get(api_key_id, job_id)
         with self.database.transaction() as connection:
@@ -90,12 +130,79 @@ class JobService:
         log.info("job deleted", extra={"fields": {"job_id": job.id}})
         return None
 
-    def _cancel_active(self, api_key_id: UUID, job_id: UUID) -> Job | None:
+    def abandon(self, api_key_id: UUID, job_id: UUID) -> Job | None:
+        """Cancel the job if it is active, whatever its mode: nobody wants its result any more; None if it is not."""
+        owned = db.owned(job_id, api_key_id)
         with self.database.transaction() as connection:
-            job = db.cancel(connection, db.owned(job_id, api_key_id), retention=self.settings.retention)
-        if job:
-            log.info("job cancelled", extra={"fields": {"job_id": job.id}})
-        if job and job.worker:
+            db.keep_events(connection, owned, events_of=log_closer(self.event_log))
+            job = db.cancel(connection, owned, retention=self.settings.retention)
+        if job is None:
+            return None
+        log.info("job cancelled", extra={"fields": {"job_id": job.id}})
+        self.doorbell.ring([job.id])
+        if job.worker:
             # Only a hint, too: the worker's heartbeat notices by itself.
             self.dispatcher.abort(job.id, job.worker)
         return job
+
+    def _add(
+        self, api_key_id: UUID, request: JobRequest, message: Dispatch, idempotency: Idempotency | None
+    ) -> Submitted:
+        # Who waits on the line for its result is not served by a later start.
+        queue_timeout = self.settings.queue_timeout if request.background else self.settings.sync_timeout
+        for _ in range(INSERT_TRIES):
+            with self.database.transaction() as connection:
+                job = submission.add(
+                    connection,
+                    message,
+                    api_key_id,
+                    with_context(connection, api_key_id, request),
+                    queue_timeout=min(queue_timeout, self.settings.queue_timeout),
+                    redispatch_after=self.settings.redispatch_after,
+                    idempotency=idempotency,
+                )
+            if job:
+                return Submitted(job)
+            assert idempotency, "only a key can be taken"
+            if earlier := self._repeated(api_key_id, idempotency):
+                return earlier
+        raise UnavailableError("The response of this idempotency key is just being deleted. Try again.")
+
+    def _repeated(self, api_key_id: UUID, idempotency: Idempotency) -> Submitted | None:
+        with self.database.transaction() as connection:
+            found = submission.find_repeated(connection, api_key_id, idempotency)
+        if found is None:
+            return None
+        job, same = found
+        if not same:
+            raise IdempotencyKeyReusedError(
+                "This idempotency key was used for another request. Use a new key for a new request."
+            )
+        return Submitted(job, replayed=True)
+
+
+def _queue(request: JobRequest) -> str:
+    if not request.background:
+        return SYNC_QUEUE
+    return request.service_tier if request.service_tier in {"priority", "flex"} else "default"
+
+
+def _check_tools(request: JobRequest, model: Model) -> None:
+    for index, tool in enumerate(request.tools):
+        if tool["type"] != "function" and tool["type"] not in model.hosted_tools:
+            raise InvalidRequestError(
+                "This model serves no hosted tool of this type. Use function tools, or ask the administrator.",
+                code="unsupported_parameter",
+                param=f"tools[{index}].type",
+            )
+
+
+def _found(connection: Connection, api_key_id: UUID, job_id: UUID | None) -> Job:
+    job = lookup.get(connection, job_id, api_key_id) if job_id else None
+    if job is None:
+        raise _not_found()
+    return job
+
+
+def _not_found() -> NotFoundError:
+    return NotFoundError("There is no response with this id.")

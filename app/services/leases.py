@@ -11,6 +11,7 @@ from app.db import jobs as db
 from app.db.engine import Database
 from app.domain.errors import UnavailableError
 from app.domain.jobs import Claim
+from app.services.stream_writer import StreamWriter
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,10 @@ class Lease:
     worker gives a job up before the database's clock gives it to another."""
     advancing: bool = False
     """While the next attempt is being counted: the row may be ahead of `claim`, and not matching it means nothing."""
+    stream: StreamWriter | None = None
+    """The log of a job that streams."""
+    streamed: bool = False
+    """Whether the row says that output has reached readers."""
 
 
 @dataclass(slots=True)

@@ -4,12 +4,14 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from uuid import UUID
 
 from app.db import sweep as db
 from app.db.engine import Database
 from app.domain.errors import UnavailableError
+from app.domain.events import log_closer
 from app.domain.jobs import JOB_QUEUES, Dispatch
-from app.domain.ports import Dispatcher
+from app.domain.ports import Dispatcher, Doorbell, EventLog
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ class MaintenanceService:
 
     database: Database
     dispatcher: Dispatcher
+    doorbell: Doorbell
+    event_log: EventLog
     settings: Settings
 
     def sweep(self) -> SweepReport:
@@ -61,22 +65,31 @@ class MaintenanceService:
 
     def _stop_overdue(self) -> int:
         with self.database.transaction() as connection:
-            return len(db.stop_overdue(connection, limit=BATCH, retention=self.settings.retention))
+            failed = db.stop_overdue(
+                connection, limit=BATCH, retention=self.settings.retention, events_of=log_closer(self.event_log)
+            )
+        return self._tell(failed)
 
     def _rescue(self) -> int:
         with self.database.transaction() as connection:
-            found, messages = db.rescue(
+            given_up, messages = db.rescue(
                 connection,
                 limit=BATCH,
                 retention=self.settings.retention,
                 redispatch_after=self.settings.redispatch_after,
+                events_of=log_closer(self.event_log),
             )
         self._publish(messages)
-        return found
+        return self._tell(given_up) + len(messages)
 
     def _expire(self) -> int:
         with self.database.transaction() as connection:
-            return len(db.expire_queued(connection, limit=BATCH, retention=self.settings.retention))
+            expired = db.expire_queued(connection, limit=BATCH, retention=self.settings.retention)
+        return self._tell(expired)
+
+    def _tell(self, ended: list[UUID]) -> int:
+        self.doorbell.ring(ended)
+        return len(ended)
 
     def _redispatch(self, queue: str) -> int:
         """Publish again, a few at a time, until the queue holds enough: what waits in it has not been lost."""
@@ -102,7 +115,7 @@ class MaintenanceService:
 
     def _publish(self, messages: list[Dispatch]) -> int:
         """Send the messages after their commit; those the broker refuses have their next turn in a later sweep."""
-        return sum(self.dispatcher.dispatch(m.job_id, m.limits, m.queue) for m in messages)
+        return sum(self.dispatcher.dispatch(message) for message in messages)
 
     def _purge(self) -> int:
         with self.database.transaction() as connection:

@@ -1,0 +1,104 @@
+"""Running jobs' output events, in Redis streams: entry `i+1` of a stream is the log's event `i`."""
+
+import logging
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
+from uuid import UUID
+
+from redis import Redis, RedisError
+from redis.client import Pipeline
+
+from app.adapters.breaker import Breaker
+from app.adapters.doorbell import channel
+
+log = logging.getLogger(__name__)
+
+LIFETIME = 7200
+"""Seconds after its last event at which a log is dropped: longer than any job may run."""
+AFTERLIFE = 60
+"""Seconds for which a log outlives its job, for readers who are in the middle of it."""
+PAGE = 1000
+"""Events that one read returns at most."""
+_CLOSED = 2**53
+"""The entry that closes a log: Redis refuses entries with lower ids than the last. Exact in Lua's numbers."""
+
+# One script, for what must not be torn apart: nothing is added to a closed log, and nothing after a gap.
+_APPEND = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+local held = 0
+if #last > 0 then held = tonumber(string.match(last[1][1], '^%d+')) end
+local start = tonumber(ARGV[1])
+if held ~= start then return held end
+for i = 4, #ARGV do
+    held = held + 1
+    redis.call('XADD', KEYS[1], held .. '-0', 'e', ARGV[i])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('PUBLISH', ARGV[3], 'output')
+return held
+"""
+
+
+def _key(job_id: UUID) -> str:
+    return f"simmer:events:{job_id.hex}"
+
+
+class RedisEventLog:
+    """The broker being down, frozen or full costs a log line: readers then get their events when the job has ended."""
+
+    def __init__(self, client: Redis) -> None:
+        """Keep the logs where `client` points to."""
+        self._redis = client
+        self._breaker = Breaker()
+
+    def append(self, batch: Sequence[tuple[UUID, int, Sequence[bytes]]]) -> dict[UUID, int]:
+        """Add to several logs in one round trip; how many events each holds now, those left out that take none."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id, start, events in batch:
+            pipeline.eval(_APPEND, 1, _key(job_id), start, LIFETIME, channel(job_id), *events)
+        held = self._try(lambda: pipeline.execute(raise_on_error=False)) or []
+        counts = zip((job_id for job_id, _, _ in batch), held, strict=False)
+        return {job_id: count for job_id, count in counts if isinstance(count, int) and count < _CLOSED}
+
+    def read(self, job_id: UUID, start: int) -> list[tuple[int, bytes]]:
+        """Up to PAGE events from index `start` on."""
+        entries = self._try(lambda: self._redis.xrange(_key(job_id), min=f"{start + 1}-0", count=PAGE))
+        return [(index, event) for index, event in map(_event, entries or []) if index < _CLOSED - 1]
+
+    def close(self, job_id: UUID) -> list[bytes]:
+        """Let the log take no more, and return what it held."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.xrange(_key(job_id))
+        _seal(pipeline, job_id)
+        replies = self._try(lambda: pipeline.execute(raise_on_error=False))
+        entries = replies[0] if replies and isinstance(replies[0], list) else []
+        held = enumerate(map(_event, entries))
+        return [event for _, (_, event) in takewhile(lambda pair: pair[0] == pair[1][0], held)]
+
+    def release(self, job_id: UUID) -> None:
+        """Let the log, which is kept with the job now, take nothing that comes late, and drop it soon."""
+        pipeline = self._redis.pipeline(transaction=True)
+        _seal(pipeline, job_id)
+        self._try(lambda: pipeline.execute(raise_on_error=False))
+
+    def _try(self, command: Any) -> Any:
+        if not self._breaker.closed:
+            return None
+        try:
+            return command()
+        except (RedisError, OSError) as error:
+            self._breaker.trip()
+            log.warning("broker unavailable, streams are delayed: %s", type(error).__name__)
+            return None
+
+
+def _seal(pipeline: Pipeline, job_id: UUID) -> None:
+    # An error of XADD alone: somebody sealed it before.
+    pipeline.xadd(_key(job_id), {"e": b""}, id=f"{_CLOSED}-0")
+    pipeline.expire(_key(job_id), AFTERLIFE)
+
+
+def _event(entry: Any) -> tuple[int, bytes]:
+    entry_id, fields = entry
+    return int(entry_id.partition(b"-")[0]) - 1, fields[b"e"]

@@ -1,0 +1,88 @@
+"""How jobs come in: the insert, and what a repeated idempotency key finds."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal_column, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.db.jobs import JOB_COLUMNS, from_now, job_of, jobs
+from app.db.models import Job as JobTable
+from app.domain.jobs import Dispatch, Idempotency, Job
+from app.domain.lifecycle import ACTIVE, Status
+from app.domain.requests import JobRequest
+
+# Literals, as in `app.db.sweep`: the plan must see that they fit the partial indexes.
+_QUEUED = jobs.status == literal_column(f"'{Status.QUEUED}'")
+_ACTIVE = jobs.status.in_([literal_column(f"'{status}'") for status in sorted(ACTIVE)])
+
+
+def add(
+    connection: Connection,
+    message: Dispatch,
+    api_key_id: UUID,
+    request: JobRequest,
+    *,
+    queue_timeout: float,
+    redispatch_after: float,
+    idempotency: Idempotency | None = None,
+) -> Job | None:
+    """Insert a queued job; None if its idempotency key is taken. Its first message, after the commit, is the caller's.
+
+    While another transaction is inserting the same key this one waits for it.
+    """
+    statement = insert(JobTable).values(
+        id=message.job_id,
+        api_key_id=api_key_id,
+        status=Status.QUEUED.value,
+        model=request.model,
+        request=request.parameters(),
+        inputs=request.items(),
+        background=request.background,
+        stream=request.stream,
+        store=request.store,
+        metadata_=request.metadata,
+        soft_time_limit=message.limits.soft_time_limit,
+        time_limit=message.limits.time_limit,
+        max_attempts=message.limits.max_attempts,
+        idempotency_key=idempotency.key if idempotency else None,
+        request_digest=idempotency.digest if idempotency else None,
+        queue=message.queue,
+        queue_expires_at=from_now(queue_timeout),
+        redispatch_at=from_now(redispatch_after),
+    )
+    unless_taken = statement.on_conflict_do_nothing(
+        index_elements=[jobs.api_key_id, jobs.idempotency_key], index_where=jobs.idempotency_key.is_not(None)
+    )
+    row = connection.execute(unless_taken.returning(*JOB_COLUMNS)).one_or_none()
+    return job_of(row) if row else None
+
+
+def find_repeated(connection: Connection, api_key_id: UUID, idempotency: Idempotency) -> tuple[Job, bool] | None:
+    """The job that the key was used for, and whether it was for the same request; None if the key is free.
+
+    One whose retention is over frees its key here and now: the purge may be a minute late.
+    """
+    own = and_(jobs.api_key_id == api_key_id, jobs.idempotency_key == idempotency.key)
+    expired = func.coalesce(jobs.expires_at <= func.now(), False).label("expired")
+    columns: list[ColumnElement[Any]] = [*JOB_COLUMNS, jobs.request_digest, expired]
+    row = connection.execute(select(*columns).where(own)).one_or_none()
+    if row and row.expired:
+        connection.execute(delete(JobTable).where(own, jobs.id == row.id))
+        return None
+    return (job_of(row), row.request_digest == idempotency.digest) if row else None
+
+
+def count_active(connection: Connection, api_key_id: UUID, limit: int) -> tuple[int, int]:
+    """How many jobs of the key are under way, and how many of those are queued; counts up to `limit`."""
+    own = _ACTIVE, jobs.api_key_id == api_key_id
+    counted = select(jobs.status).where(*own).limit(limit).subquery()
+    queued = func.count().filter(counted.c.status == Status.QUEUED.value)
+    active, waiting = connection.execute(select(func.count(), queued).select_from(counted)).one()
+    return active, waiting
+
+
+def count_queued(connection: Connection, limit: int) -> int:
+    """How many jobs of all keys are queued; counts up to `limit`."""
+    counted = select(literal_column("1")).select_from(JobTable).where(_QUEUED).limit(limit).subquery()
+    return connection.execute(select(func.count()).select_from(counted)).scalar_one()
