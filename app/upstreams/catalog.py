@@ -11,13 +11,15 @@ from app.domain.errors import ConfigurationError, ModelNotFoundError
 from app.domain.jobs import Limits
 from app.settings import LimitSeconds, read_secret
 
+_PATTERN_CHARACTERS = frozenset("*?[")
+
 
 class Upstream(BaseModel):
     """One model server, `[upstreams.NAME]`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    protocol: Literal["chat"] = "chat"
+    protocol: Literal["chat", "responses"] = "chat"
     base_url: HttpUrl
     api_key_env: str | None = None
     """Name of the environment variable that holds the server's key; the key never stands in the file."""
@@ -33,6 +35,8 @@ class Model(BaseModel):
     upstream: str
     model: str | None = None
     """The name the upstream knows the model by; the public name if it is not given."""
+    hosted_tools: tuple[str, ...] = ()
+    """Types of tools that the model server runs itself, such as `web_search`, which requests may use."""
     soft_time_limit: LimitSeconds | None = None
     time_limit: LimitSeconds | None = None
     max_attempts: int | None = Field(default=None, ge=1, le=100)
@@ -57,6 +61,8 @@ class Catalog(BaseModel):
         for name, model in self.models.items():
             if model.upstream not in self.upstreams:
                 raise ValueError(f'models."{name}": there is no [upstreams.{model.upstream}]')
+            if model.hosted_tools and self.upstreams[model.upstream].protocol != "responses":
+                raise ValueError(f'models."{name}": hosted_tools need an upstream with protocol = "responses"')
             if model.soft_time_limit and model.time_limit and model.soft_time_limit > model.time_limit:
                 raise ValueError(f'models."{name}": soft_time_limit must not exceed time_limit')
         return self
@@ -70,6 +76,18 @@ class Catalog(BaseModel):
         if name not in self.models and not patterns:
             raise ModelNotFoundError("There is no such model. Ask the administrator which are served.", param="model")
         return self.models[name if name in self.models else max(patterns, key=len)]
+
+    def public_names(self) -> list[str]:
+        """Names to show clients: those of the file, and what a pattern stands for where that name works, too."""
+        return sorted(filter(None, {self._public_name(name) for name in self.models}))
+
+    def _public_name(self, name: str) -> str | None:
+        if not _PATTERN_CHARACTERS & set(name):
+            return name
+        model = self.models[name]
+        if model.model and any(fnmatchcase(model.model, pattern) for pattern in self.models):
+            return model.model if self.resolve(model.model).upstream == model.upstream else None
+        return None
 
     def missing_keys(self) -> list[str]:
         """Names of environment variables that upstreams take their keys from and that are not set."""

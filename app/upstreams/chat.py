@@ -1,110 +1,102 @@
 """Model servers that speak OpenAI's chat completions: OpenAI, Azure, vLLM, Ollama, llama.cpp, LiteLLM and others."""
 
-from typing import Any
+from collections.abc import Generator
+from contextlib import closing
 from uuid import UUID
 
-import httpx2
-from openai import DefaultHttpxClient, OpenAI, OpenAIError
-from openai.types.chat import ChatCompletion, ChatCompletionMessage
-from openai.types.chat.chat_completion import Choice
+from app.domain.deltas import Delta
+from app.domain.jobs import Completed
+from app.domain.output import assemble
+from app.domain.requests import JSON, JobRequest
+from app.upstreams import chat_answer
+from app.upstreams.chat_messages import messages
+from app.upstreams.connection import ModelServer
 
-from app.domain.ids import public_id
-from app.domain.jobs import JSON, Completed, Failure, JobRequest, Usage
-from app.domain.ports import UpstreamError
-from app.upstreams.failures import upstream_error
-
-_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_PATH = "/chat/completions"
+_STREAM = {"stream": True, "stream_options": {"include_usage": True}}
+_LOGPROBS = "message.output_text.logprobs"
 
 
 class ChatUpstream:
-    """One model server. One client and one connection pool serve all jobs of the process."""
+    """The chat completions of one model server."""
 
-    def __init__(
-        self,
-        base_url: str,
-        api_key: str | None,
-        *,
-        connect_timeout: float,
-        max_tokens_parameter: str = "max_tokens",
-    ) -> None:
-        """Connect lazily. A server that wants no key gets a meaningless one: the SDK insists on it."""
-        self._connect_timeout = connect_timeout
+    def __init__(self, server: ModelServer, *, max_tokens_parameter: str = "max_tokens") -> None:
+        """`max_tokens_parameter` is what the server calls the limit of its answer."""
+        self._server = server
         self._max_tokens_parameter = max_tokens_parameter
-        # Unlimited: a job that holds a slot of the worker must not wait for a connection besides.
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
-        self._client = OpenAI(
-            base_url=base_url,
-            api_key=api_key or "unused",
-            # Tries are counted in the database, so that a crash in between loses no count.
-            max_retries=0,
-            http_client=DefaultHttpxClient(limits=limits),
-        )
 
     def complete(self, request: JobRequest, *, model: str, job_id: UUID, timeout: float) -> Completed:
         """Answer the request; raise UpstreamError if the server does not, or not within `timeout` seconds."""
-        try:
-            answer = self._client.chat.completions.create(
-                **self._parameters(request, model),
-                timeout=httpx2.Timeout(timeout, connect=min(timeout, self._connect_timeout)),
-                extra_headers={"X-Client-Request-Id": public_id(job_id)},
-            )
-        except (OpenAIError, httpx2.HTTPError, ValueError) as error:
-            # ValueError: a body that is no JSON, which the SDK passes on as it comes.
-            raise upstream_error(error) from error
-        return _completed(answer, job_id)
+        body = self._body(request, model)
+        answer = self._server.ask(_PATH, body, job_id=job_id, timeout=timeout)
+        return assemble(job_id, chat_answer.whole(answer))
 
-    def _parameters(self, request: JobRequest, model: str) -> dict[str, Any]:
+    def stream(self, request: JobRequest, *, model: str, job_id: UUID, timeout: float) -> Generator[Delta, None, None]:
+        """The same, piece by piece; `timeout` bounds the wait for each."""
+        body = {**self._body(request, model), **_STREAM}
+        with closing(self._server.stream(_PATH, body, job_id=job_id, timeout=timeout)) as chunks:
+            yield from chat_answer.streamed(chunks)
+
+    def _body(self, request: JobRequest, model: str) -> JSON:
+        reasoning = request.reasoning or {}
+        text = request.text or {}
         optional = {
             "temperature": request.temperature,
             "top_p": request.top_p,
+            "presence_penalty": request.presence_penalty,
+            "frequency_penalty": request.frequency_penalty,
             self._max_tokens_parameter: request.max_output_tokens,
+            "response_format": _response_format(text.get("format")),
+            "verbosity": text.get("verbosity"),
+            "reasoning_effort": reasoning.get("effort"),
+            "user": request.user,
+            "safety_identifier": request.safety_identifier,
+            "prompt_cache_key": request.prompt_cache_key,
+            **_tools(request),
+            **_logprobs(request),
         }
         given = {name: value for name, value in optional.items() if value is not None}
-        return {"model": model, "messages": _messages(request), **given}
+        return {"model": model, "messages": messages(request), **given}
 
 
-def _messages(request: JobRequest) -> list[JSON]:
-    instructions = [{"role": "system", "content": request.instructions}] if request.instructions else []
-    return instructions + [{"role": i.role, "content": "\n\n".join(i.texts)} for i in request.inputs]
+def _response_format(given: JSON | None) -> JSON | None:
+    if not given or given["type"] == "text":
+        return None
+    if given["type"] != "json_schema":
+        return {"type": given["type"]}
+    schema = {name: given[name] for name in ("name", "description", "schema", "strict") if given.get(name) is not None}
+    return {"type": "json_schema", "json_schema": schema}
 
 
-def _completed(answer: ChatCompletion, job_id: UUID) -> Completed:
-    choice = _only_choice(answer)
-    incomplete = _INCOMPLETE.get(str(choice.finish_reason))
-    message = {
-        "type": "message",
-        "id": f"msg_{job_id.hex}",
-        "status": "incomplete" if incomplete else "completed",
-        "role": "assistant",
-        "content": [_content(choice.message)],
+def _tools(request: JobRequest) -> JSON:
+    functions = [tool for tool in request.tools if tool["type"] == "function"]
+    choice = request.tool_choice
+    if isinstance(choice, dict) and choice["type"] == "allowed_tools":
+        # By leaving out the others: few servers know this choice, and to all it comes to the same.
+        allowed = {tool.get("name") for tool in choice["tools"]}
+        functions = [tool for tool in functions if tool["name"] in allowed]
+        choice = choice["mode"]
+    if not functions:
+        return {}
+    return {
+        "tools": [_tool(tool) for tool in functions],
+        "tool_choice": _tool_choice(choice),
+        "parallel_tool_calls": request.parallel_tool_calls,
     }
-    return Completed([message], _usage(answer), incomplete)
 
 
-def _only_choice(answer: ChatCompletion) -> Choice:
-    # The SDK does not validate: whatever JSON a server sends arrives here, in the shape it was sent.
-    choices = getattr(answer, "choices", None)
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Choice):
-        raise _invalid("no choices")
-    return choices[0]
+def _tool(tool: JSON) -> JSON:
+    names = ("name", "description", "parameters", "strict")
+    return {"type": "function", "function": {name: tool[name] for name in names if tool.get(name) is not None}}
 
 
-def _content(message: ChatCompletionMessage | None) -> JSON:
-    refusal = getattr(message, "refusal", None)
-    if isinstance(refusal, str) and refusal:
-        return {"type": "refusal", "refusal": refusal}
-    text = getattr(message, "content", None)
-    if not isinstance(text, str):
-        raise _invalid("a message without content")
-    return {"type": "output_text", "text": text, "annotations": []}
+def _tool_choice(choice: str | JSON | None) -> str | JSON | None:
+    if isinstance(choice, dict) and choice["type"] == "function":
+        return {"type": "function", "function": {"name": choice["name"]}}
+    return choice
 
 
-def _usage(answer: ChatCompletion) -> Usage | None:
-    counts = [getattr(answer.usage, name, None) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
-    known = [count for count in counts if isinstance(count, int)]
-    return Usage(*known) if len(known) == len(counts) else None
-
-
-def _invalid(what: str) -> UpstreamError:
-    message = f"The model server answered with {what}. Check that the upstream speaks chat completions."
-    return UpstreamError(Failure.UPSTREAM_INVALID_RESPONSE, message, retryable=True)
+def _logprobs(request: JobRequest) -> JSON:
+    if not request.top_logprobs and _LOGPROBS not in request.include:
+        return {}
+    return {"logprobs": True, "top_logprobs": request.top_logprobs}

@@ -6,6 +6,8 @@ from app.domain import ports
 from app.settings import Settings, read_secret
 from app.upstreams.catalog import Catalog, Upstream
 from app.upstreams.chat import ChatUpstream
+from app.upstreams.connection import ModelServer
+from app.upstreams.responses import ResponsesUpstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,8 @@ class UpstreamRegistry:
         return self._clients[name]
 
     def _connect(self, entry: Upstream) -> ports.Upstream:
-        return ChatUpstream(
-            str(entry.base_url),
-            read_secret(entry.api_key_env) if entry.api_key_env else None,
-            connect_timeout=self._settings.upstream_connect_timeout,
-            max_tokens_parameter=entry.max_tokens_parameter,
-        )
+        key = read_secret(entry.api_key_env) if entry.api_key_env else None
+        server = ModelServer(str(entry.base_url), key, connect_timeout=self._settings.upstream_connect_timeout)
+        if entry.protocol == "responses":
+            return ResponsesUpstream(server)
+        return ChatUpstream(server, max_tokens_parameter=entry.max_tokens_parameter)

@@ -1,14 +1,14 @@
-"""Bodies of the chat completions dialect: completions, chunks, errors, the list of models."""
+"""What the mock answers, before it is put in a dialect; errors and the list of models, which are the same in both."""
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 MODELS = ("mock-small", "mock-large")
+CREATED = 1_700_000_000
 _PIECE = 16_384
-_CREATED = 1_700_000_000
+_ARGUMENTS_PIECE = 8
 _ERROR_TYPES = {401: "invalid_request_error", 403: "invalid_request_error", 429: "rate_limit_exceeded"}
 _ERROR_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 _ERROR_MESSAGES = {
@@ -20,7 +20,7 @@ _ERROR_MESSAGES = {
 
 
 def models() -> dict[str, Any]:
-    entries = [{"id": name, "object": "model", "created": _CREATED, "owned_by": "mock"} for name in MODELS]
+    entries = [{"id": name, "object": "model", "created": CREATED, "owned_by": "mock"} for name in MODELS]
     return {"object": "list", "data": entries}
 
 
@@ -32,67 +32,86 @@ def error(status: int, code: str | None = None, message: str | None = None) -> d
     return {"error": {"message": text, "type": kind, "param": param, "code": code}}
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    id: str
+    name: str
+    arguments: str
+
+    def pieces(self) -> list[str]:
+        """The arguments as a stream shows them."""
+        return [self.arguments[at : at + _ARGUMENTS_PIECE] for at in range(0, len(self.arguments), _ARGUMENTS_PIECE)]
+
+
 @dataclass(slots=True)
 class Answer:
-    id: str
+    """One answer. All ids in it end in `key`: the same prompt, asked again, gets the same answer."""
+
+    key: str
     model: str
     prompt_tokens: int
     text: str | None
     finish: str = "stop"
     rate: float | None = None
-    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    raw_reasoning: bool = False
+    """Reasoning by its other name: `reasoning` in chat completions, `reasoning_text` in responses."""
+    refusal: str | None = None
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    interleaved: bool = False
+    """The arguments of several tool calls grow side by side."""
+    searched: bool = False
+    cached_tokens: int = 0
+    failure: dict[str, Any] | None = None
     has_choices: bool = True
     has_usage: bool = True
+    has_end: bool = True
+    has_echo: bool = True
+    """Whether the text is nothing but the echo that every answer is without directives."""
+
+    def refuse(self, text: str) -> None:
+        """A text that a directive asked for stays in front of it."""
+        if self.has_echo:
+            self.text = None
+        self.refusal = text
 
     def call_tool(self, name: str, arguments: object) -> None:
-        self.text, self.finish = None, "tool_calls"
-        function = {"name": name, "arguments": json.dumps(arguments)}
-        number = len(self.tool_calls) + 1
-        self.tool_calls.append({"id": f"{self.id}-tool-{number}", "type": "function", "function": function})
+        if self.has_echo:
+            self.text = None
+        self.finish = "tool_calls"
+        call_id = f"call_mock_{self.key}_{len(self.tool_calls) + 1}"
+        self.tool_calls.append(ToolCall(call_id, name, json.dumps(arguments)))
 
-    def pieces(self) -> list[str]:
-        """The text as a stream shows it: word by word, and a long word in parts."""
-        words = re.findall(r"\s*\S+|\s+$", self.text or "")
-        return [word[at : at + _PIECE] for word in words for at in range(0, len(word), _PIECE)]
+    def say(self, text: str | None) -> None:
+        self.text, self.has_echo = text, False
 
-    def completion(self) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": self.text, "refusal": None}
-        if self.tool_calls:
-            message["tool_calls"] = self.tool_calls
-        choice = {"index": 0, "message": message, "finish_reason": self.finish, "logprobs": None}
-        body = {**self._head("chat.completion"), "choices": [choice] if self.has_choices else []}
-        return {**body, "usage": self._usage()} if self.has_usage else body
+    def argument_pieces(self) -> list[tuple[int, str]]:
+        """All pieces of all tool calls in the order of the stream, each with the index of its call."""
+        pieces = [(at, index, piece) for index, call in enumerate(self.tool_calls) for at, piece in _numbered(call)]
+        if self.interleaved:
+            pieces.sort(key=lambda piece: piece[0])
+        return [(index, piece) for _, index, piece in pieces]
 
-    def chunks(self, *, include_usage: bool) -> Iterator[dict[str, Any]]:
-        head = self._head("chat.completion.chunk") | ({"usage": None} if include_usage else {})
-        if self.has_choices:
-            for delta in self._deltas():
-                yield head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-            yield head | {"choices": [{"index": 0, "delta": {}, "finish_reason": self.finish}]}
-        if include_usage and self.has_usage:
-            yield head | {"choices": [], "usage": self._usage()}
+    def reasoning_tokens(self) -> int:
+        return sum(len(words(text)) for text in self.reasoning)
 
-    def _deltas(self) -> Iterator[dict[str, Any]]:
-        yield {"role": "assistant", "content": None if self.text is None else ""}
-        for piece in self.pieces():
-            yield {"content": piece}
-        for index, call in enumerate(self.tool_calls):
-            yield {"tool_calls": [{"index": index, **call}]}
+    def output_tokens(self) -> int:
+        said = len(words(self.text or "")) + len(words(self.refusal or ""))
+        return self.reasoning_tokens() + max(said, len(self.tool_calls))
 
-    def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": _CREATED, "model": self.model}
 
-    def _usage(self) -> dict[str, Any]:
-        completion_tokens = max(len(self.pieces()), len(self.tool_calls))
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": self.prompt_tokens + completion_tokens,
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-            "completion_tokens_details": {
-                "reasoning_tokens": 0,
-                "audio_tokens": 0,
-                "accepted_prediction_tokens": 0,
-                "rejected_prediction_tokens": 0,
-            },
-        }
+def _numbered(call: ToolCall) -> list[tuple[int, str]]:
+    return list(enumerate(call.pieces()))
+
+
+def words(text: str) -> list[str]:
+    """A text as a stream shows it: word by word, and a long word in parts."""
+    found = re.findall(r"\s*\S+|\s+$", text)
+    return [word[at : at + _PIECE] for word in found for at in range(0, len(word), _PIECE)]
+
+
+def logprob(token: str, *, with_bytes: bool = True) -> dict[str, Any]:
+    """A made-up log probability, the same for the same token. Not all servers tell the bytes."""
+    told = list(token.encode()) if with_bytes else None
+    entry = {"token": token, "logprob": -len(token) / 10, "bytes": told}
+    return {**entry, "top_logprobs": [entry]}

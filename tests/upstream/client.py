@@ -69,6 +69,11 @@ class MockUpstream:
         query = urlencode({"contains": contains, "since": since})
         return [Call(**call) for call in self._ask("GET", f"/_calls?{query}")["calls"]]
 
+    def bodies(self, contains: str) -> list[dict[str, Any]]:
+        """What the latest calls whose prompt holds `contains` sent, oldest first."""
+        sent: list[dict[str, Any]] = self._ask("GET", f"/_bodies?{urlencode({'contains': contains})}")
+        return sent
+
     def stats(self) -> Stats:
         return Stats(**self._ask("GET", "/_stats"))
 

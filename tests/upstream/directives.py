@@ -23,6 +23,8 @@ class Directive:
 class _Syntax:
     args: tuple[Callable[[str], Any], ...] = ()
     options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+    takes_text: bool = False
+    """All that follows the name is one argument, spaces too."""
 
 
 def _breakage(text: str) -> str:
@@ -47,14 +49,24 @@ SYNTAX = {
     "half": _Syntax(),
     "half-stream": _Syntax(),
     "stream-error": _Syntax((), _ERROR_OPTIONS),
+    "failed": _Syntax((), _ERROR_OPTIONS),
+    "garbage-frame": _Syntax(),
+    "no-finish": _Syntax(),
     "garbage": _Syntax((), {"status": int, "type": str}),
     "json": _Syntax((json.loads,)),
     # shapes of the answer
     "tokens": _Syntax((int,), {"rate": float}),
     "huge": _Syntax((int,)),
     "headers": _Syntax(),
+    "text": _Syntax(takes_text=True),
+    "reasoning": _Syntax(takes_text=True),
+    "raw-reasoning": _Syntax(takes_text=True),
+    "refusal": _Syntax(takes_text=True),
+    "web-search": _Syntax(),
     "finish": _Syntax((str,)),
     "tool": _Syntax((str, json.loads)),
+    "interleaved": _Syntax(),
+    "cached": _Syntax((int,)),
     "empty-choices": _Syntax(),
     "null-content": _Syntax(),
     "nul-char": _Syntax(),
@@ -85,6 +97,8 @@ def _directive(match: re.Match[str]) -> Directive:
     try:
         if match["json"]:
             return _read(name, syntax, [*words, match["json"]], {})
+        if syntax.takes_text:
+            return Directive(name, (match["rest"].strip(),))
         rest = shlex.split(match["rest"])
         options = dict(word.split("=", 1) for word in rest if "=" in word)
         return _read(name, syntax, [word for word in rest if "=" not in word], options)

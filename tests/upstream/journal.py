@@ -11,11 +11,12 @@ from typing import Literal
 Ended = Literal["answered", "client_closed", "reset", "closed", "cut", "stopped", "failed", "lost"]
 HEADERS_OF_INTEREST = ("authorization", "x-client-request-id", "idempotency-key", "user-agent")
 _PROMPT_END = 1_000
+_BODY_BYTES = 64 * 2**20
 
 
 @dataclass(slots=True)
 class Call:
-    """One chat completion; times are seconds since the epoch, `ended` is None while it runs.
+    """One call for an answer; times are seconds since the epoch, `ended` is None while it runs.
 
     `ended`: answered (the whole reply was written, an error status too), client_closed (noticed while waiting
     or writing), reset | closed | cut (by a directive), stopped (the mock was told to stop), failed (a defect
@@ -41,12 +42,15 @@ class Journal:
         self._cap = cap
         self._calls: deque[Call] = deque(maxlen=cap)
         self._attempts: dict[str, int] = {}
+        self._bodies: deque[tuple[str, bytes]] = deque()
+        self._body_bytes = 0
         self.total = self.in_flight = self.max_in_flight = 0
         if file and file.exists():
             self._restore(file)
         self._file = file.open("ab", buffering=0) if file else None
 
-    def begin(self, prompt: str, model: str, *, stream: bool, headers: Mapping[str, str]) -> Call:
+    def begin(self, prompt: str, model: str, *, stream: bool, headers: Mapping[str, str], body: bytes) -> Call:
+        self._keep_body(prompt, body)
         self.total += 1
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
@@ -72,6 +76,18 @@ class Journal:
     def find(self, contains: str = "", since: int = 0) -> list[Call]:
         """Calls after sequence number `since` whose prompt holds `contains`, oldest first."""
         return [call for call in self._calls if call.sequence > since and contains in call.prompt]
+
+    def bodies(self, contains: str) -> list[bytes]:
+        """Bodies of the latest calls whose prompt holds `contains`, oldest first. Those of earlier ones, and those
+        from before a restart, are gone.
+        """
+        return [body for prompt, body in self._bodies if contains in prompt]
+
+    def _keep_body(self, prompt: str, body: bytes) -> None:
+        self._bodies.append((_shortened(prompt), body))
+        self._body_bytes += len(body)
+        while self._body_bytes > _BODY_BYTES or len(self._bodies) > self._cap:
+            self._body_bytes -= len(self._bodies.popleft()[1])
 
     def _count(self, prompt: str) -> int:
         attempt = self._attempts.pop(prompt, 0) + 1

@@ -1,64 +1,35 @@
-"""One chat completion as its directives tell it: waits, then an answer or one of the ways to fail."""
+"""One answer as its directives tell it: waits, then an answer or one of the ways to fail."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
-from tests.upstream import answers
+from tests.upstream import answers, chat, responses
 from tests.upstream.answers import Answer
 from tests.upstream.controls import Controls
 from tests.upstream.directives import Directive, without_directives
 from tests.upstream.journal import Call, Ended
-from tests.upstream.wire import Reply, Request, RequestError
+from tests.upstream.questions import Question
+from tests.upstream.wire import Reply
 
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    model: str
-    prompt: str
-    prompt_tokens: int
-    stream: bool
-    include_usage: bool
-
-    @classmethod
-    def read(cls, request: Request) -> "ChatRequest":
-        body = request.json_object()
-        messages, model = body.get("messages"), body.get("model")
-        if not isinstance(messages, list) or not messages or not isinstance(model, str):
-            raise RequestError(400, "send a model and a list of messages")
-        if not all(isinstance(message, dict) for message in messages):
-            raise RequestError(400, "a message is not an object; send role and content")
-        texts = [(message.get("role"), _text(message.get("content"))) for message in messages]
-        return cls(
-            model=model,
-            prompt=next((text for role, text in reversed(texts) if role == "user"), ""),
-            prompt_tokens=sum(len(text.split()) for _, text in texts),
-            stream=bool(body.get("stream")),
-            include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-        )
-
-
-def _text(content: object) -> str:
-    if isinstance(content, list):
-        return "\n".join(part["text"] for part in content if part.get("type") == "text")
-    return content if isinstance(content, str) else ""
+_STREAM_END = "[DONE]"
 
 
 class Performance:
     """Plays directives in their order; the first that ends the call wins, and without one it is answered."""
 
     def __init__(
-        self, chat: ChatRequest, call: Call, reply: Reply, controls: Controls, request_headers: Mapping[str, str]
+        self, question: Question, call: Call, reply: Reply, controls: Controls, request_headers: Mapping[str, str]
     ) -> None:
-        self._chat, self._call, self._reply, self._controls = chat, call, reply, controls
+        self._question, self._call, self._reply, self._controls = question, call, reply, controls
         self._request_headers = request_headers
         self._answer = Answer(
-            id=f"chatcmpl-mock-{call.sequence}",
-            model=chat.model,
-            prompt_tokens=chat.prompt_tokens,
-            text=f"echo: {without_directives(chat.prompt)}",
+            key=f"{crc32(question.prompt.encode(errors='surrogatepass')):08x}",
+            model=question.model,
+            prompt_tokens=question.prompt_tokens,
+            text=f"echo: {without_directives(question.prompt)}",
         )
         self._headers = {"x-request-id": f"req-mock-{call.sequence}"}
 
@@ -69,22 +40,31 @@ class Performance:
         return await self._deliver()
 
     async def _deliver(self) -> Ended:
-        if self._chat.stream:
+        if self._question.stream:
             return await self._stream(self._events())
         if self._answer.rate:
-            await asyncio.sleep(len(self._answer.pieces()) / self._answer.rate)
+            await asyncio.sleep(len(answers.words(self._answer.text or "")) / self._answer.rate)
         await self._reply.send(200, self._body(), self._headers)
         return "answered"
 
+    @property
+    def _is_chat(self) -> bool:
+        return self._question.dialect == "chat"
+
     def _body(self) -> bytes:
-        return json.dumps(self._answer.completion()).encode()
+        render = chat.completion if self._is_chat else responses.response
+        return json.dumps(render(self._answer, self._question)).encode()
 
     def _events(self) -> list[str]:
-        return [json.dumps(chunk) for chunk in self._answer.chunks(include_usage=self._chat.include_usage)]
+        render = chat.chunks if self._is_chat else responses.events
+        return [json.dumps(event) for event in render(self._answer, self._question)]
 
-    async def _stream(self, events: Iterable[str], *, last: str = "[DONE]") -> Ended:
+    async def _stream(self, events: Iterable[str], *, last: str | None = None) -> Ended:
         await self._send_events(events)
-        await self._reply.send_event(last)
+        if last is not None:
+            await self._send_event(last)
+        elif self._is_chat:
+            await self._reply.send_event(_STREAM_END)
         await self._reply.end_stream()
         return "answered"
 
@@ -93,10 +73,14 @@ class Performance:
         clock = asyncio.get_running_loop()
         due = clock.time()
         for event in events:
-            await self._reply.send_event(event)
+            await self._send_event(event)
             if self._answer.rate:
                 due += 1 / self._answer.rate
                 await asyncio.sleep(due - clock.time())
+
+    async def _send_event(self, event: str) -> None:
+        # Every event of a response begins with its type.
+        await self._reply.send_event(event, None if self._is_chat else event.split('"', 4)[3])
 
     # Waits
 
@@ -141,7 +125,7 @@ class Performance:
         return "closed"
 
     async def _half(self, _: Directive) -> Ended:
-        if self._chat.stream:
+        if self._question.stream:
             events = self._events()
             await self._send_events(events[: len(events) // 2])
             self._reply.close()
@@ -152,7 +136,26 @@ class Performance:
     async def _stream_error(self, directive: Directive) -> Ended:
         failure = answers.error(500, directive.options.get("code"), directive.options.get("message"))
         events = self._events()
-        return await self._stream(events[: len(events) // 2], last=json.dumps(failure))
+        event = failure if self._is_chat else responses.error_event(failure)
+        return await self._stream(events[: len(events) // 2], last=json.dumps(event))
+
+    async def _failed(self, directive: Directive) -> Ended | None:
+        """Say so where the answer is expected, with status 200."""
+        failure = answers.error(500, directive.options.get("code"), directive.options.get("message"))
+        if not self._is_chat:
+            self._answer.failure = {name: failure["error"][name] for name in ("code", "message")}
+            return None
+        if self._question.stream:
+            return await self._stream([], last=json.dumps(failure))
+        await self._reply.send_json(200, failure, self._headers)
+        return "answered"
+
+    async def _garbage_frame(self, _: Directive) -> Ended:
+        events = self._events()
+        await self._send_events(events[: len(events) // 2])
+        await self._reply.send_event("{this is no JSON")
+        await self._reply.end_stream()
+        return "answered"
 
     async def _garbage(self, directive: Directive) -> Ended:
         headers = {**self._headers, "content-type": directive.options.get("type", "application/json")}
@@ -166,29 +169,54 @@ class Performance:
     # Shapes of the answer
 
     async def _tokens(self, directive: Directive) -> None:
-        self._answer.text = " ".join(f"w{number}" for number in range(1, directive.args[0] + 1))
+        self._answer.say(" ".join(f"w{number}" for number in range(1, directive.args[0] + 1)))
         self._answer.rate = directive.options.get("rate")
 
     async def _huge(self, directive: Directive) -> None:
-        self._answer.text = "x" * directive.args[0]
+        self._answer.say("x" * directive.args[0])
 
     async def _show_headers(self, _: Directive) -> None:
-        self._answer.text = json.dumps(dict(self._request_headers), sort_keys=True)
+        self._answer.say(json.dumps(dict(self._request_headers), sort_keys=True))
+
+    async def _text(self, directive: Directive) -> None:
+        self._answer.say(directive.args[0])
+
+    async def _reasoning(self, directive: Directive) -> None:
+        self._answer.reasoning.append(directive.args[0])
+
+    async def _raw_reasoning(self, directive: Directive) -> None:
+        self._answer.raw_reasoning = True
+        self._answer.reasoning.append(directive.args[0])
+
+    async def _refusal(self, directive: Directive) -> None:
+        self._answer.refuse(directive.args[0])
+
+    async def _web_search(self, _: Directive) -> None:
+        self._answer.searched = True
 
     async def _finish(self, directive: Directive) -> None:
         self._answer.finish = directive.args[0]
 
+    async def _no_finish(self, _: Directive) -> None:
+        self._answer.has_end = False
+
     async def _tool(self, directive: Directive) -> None:
         self._answer.call_tool(*directive.args)
+
+    async def _interleaved(self, _: Directive) -> None:
+        self._answer.interleaved = True
+
+    async def _cached(self, directive: Directive) -> None:
+        self._answer.cached_tokens = directive.args[0]
 
     async def _empty_choices(self, _: Directive) -> None:
         self._answer.has_choices = False
 
     async def _null_content(self, _: Directive) -> None:
-        self._answer.text = None
+        self._answer.say(None)
 
     async def _nul_char(self, _: Directive) -> None:
-        self._answer.text = "before\0after"
+        self._answer.say("before\0after")
 
     async def _no_usage(self, _: Directive) -> None:
         self._answer.has_usage = False
@@ -206,13 +234,23 @@ ACTS: Mapping[str, Callable[[Performance, Directive], Awaitable[Ended | None]]] 
     "half": Performance._half,
     "half-stream": Performance._half,
     "stream-error": Performance._stream_error,
+    "failed": Performance._failed,
+    "garbage-frame": Performance._garbage_frame,
+    "no-finish": Performance._no_finish,
     "garbage": Performance._garbage,
     "json": Performance._json,
     "tokens": Performance._tokens,
     "huge": Performance._huge,
     "headers": Performance._show_headers,
+    "text": Performance._text,
+    "reasoning": Performance._reasoning,
+    "raw-reasoning": Performance._raw_reasoning,
+    "refusal": Performance._refusal,
+    "web-search": Performance._web_search,
     "finish": Performance._finish,
     "tool": Performance._tool,
+    "interleaved": Performance._interleaved,
+    "cached": Performance._cached,
     "empty-choices": Performance._empty_choices,
     "null-content": Performance._null_content,
     "nul-char": Performance._nul_char,

@@ -11,7 +11,8 @@ from tests.upstream import answers
 from tests.upstream.controls import Controls
 from tests.upstream.directives import DirectiveError, parse
 from tests.upstream.journal import Ended, Journal
-from tests.upstream.performance import ChatRequest, Performance
+from tests.upstream.performance import Performance
+from tests.upstream.questions import Dialect, Question
 from tests.upstream.wire import Reply, Request, RequestError, read_request
 
 HOST = "127.0.0.1"
@@ -81,11 +82,21 @@ class MockServer:
     async def _route(self, request: Request, reply: Reply) -> None:
         match request.method, request.path.strip("/").split("/"):
             case "POST", ["v1", "chat", "completions"]:
-                await self._complete(request, reply)
+                await self._perform("chat", request, reply)
+            case "POST", ["v1", "responses"]:
+                await self._perform("responses", request, reply)
             case "GET", ["v1", "models"]:
                 await reply.send_json(200, answers.models())
+            case _:
+                await self._route_control(request, reply)
+
+    async def _route_control(self, request: Request, reply: Reply) -> None:
+        match request.method, request.path.strip("/").split("/"):
             case "GET", ["_calls"]:
                 await reply.send_json(200, self._calls(request.query))
+            case "GET", ["_bodies"]:
+                bodies = self._journal.bodies(request.query.get("contains", ""))
+                await reply.send(200, b"[%b]" % b",".join(bodies))
             case "GET", ["_stats"]:
                 await reply.send_json(200, self._stats())
             case "PUT", ["_mode"]:
@@ -97,13 +108,15 @@ class MockServer:
             case _:
                 raise RequestError(404, f"the mock has no {request.method} {request.path}")
 
-    async def _complete(self, request: Request, reply: Reply) -> None:
-        chat = ChatRequest.read(request)
-        call = self._journal.begin(chat.prompt, chat.model, stream=chat.stream, headers=request.headers)
+    async def _perform(self, dialect: Dialect, request: Request, reply: Reply) -> None:
+        question = Question.read(dialect, request)
+        call = self._journal.begin(
+            question.prompt, question.model, stream=question.stream, headers=request.headers, body=request.body
+        )
         ended: Ended = "failed"
         try:
-            directives = [*self._controls.mode_directives(), *parse(chat.prompt)]
-            performance = Performance(chat, call, reply, self._controls, request.headers)
+            directives = [*self._controls.mode_directives(), *parse(question.prompt)]
+            performance = Performance(question, call, reply, self._controls, request.headers)
             ended = await performance.play(directives)
         except asyncio.CancelledError:
             ended = "client_closed" if reply.client_gone else "stopped"

@@ -120,8 +120,8 @@ class Reply:
         )
         await self._writer.drain()
 
-    async def send_event(self, data: str) -> None:
-        event = f"data: {data}\n\n".encode()
+    async def send_event(self, data: str, name: str | None = None) -> None:
+        event = (f"event: {name}\n" if name else "").encode() + f"data: {data}\n\n".encode()
         self._writer.write(b"%x\r\n%b\r\n" % (len(event), event))
         await self._writer.drain()
 

@@ -86,8 +86,45 @@ def test_tool_call(ask: Ask, sdk: openai.OpenAI) -> None:
     (call,) = choice.message.tool_calls
     assert isinstance(call, ChatCompletionMessageFunctionToolCall)
     assert (call.function.name, json.loads(call.function.arguments)) == ("look_up", {"ids": [[1]]})
-    calls = [chunk.choices[0].delta.tool_calls for chunk in stream(sdk, "[[tool f {}]]") if chunk.choices]
-    assert [call[0].function.name for call in calls if call and call[0].function] == ["f"]
+
+
+def test_tool_calls_in_a_stream(sdk: openai.OpenAI) -> None:
+    def pieces(extra: str) -> list[tuple[int, str | None, str | None]]:
+        chunks = stream(sdk, f'[[tool f {{"a": 123456}}]] [[tool g {{"b": 123456}}]] {extra}')
+        calls = [call for chunk in chunks for choice in chunk.choices for call in choice.delta.tool_calls or ()]
+        return [(call.index, call.function.name, call.function.arguments) for call in calls if call.function]
+
+    f, g = (
+        [(0, "f", ""), (0, None, '{"a": 12'), (0, None, "3456}")],
+        [(1, "g", ""), (1, None, '{"b": 12'), (1, None, "3456}")],
+    )
+    assert pieces("") == f + g
+    assert pieces("[[interleaved]]") == [*f[:2], *g[:2], f[2], g[2]]
+
+
+def test_reasoning_and_refusals_by_their_usual_names(ask: Ask, sdk: openai.OpenAI) -> None:
+    message = ask("[[reasoning a b]] [[refusal no way]]").choices[0].message
+    assert (message.content, message.refusal, message.to_dict()["reasoning_content"]) == (None, "no way", "a b")
+    assert ask("[[raw-reasoning a b]]").choices[0].message.to_dict()["reasoning"] == "a b"
+    deltas = [chunk.choices[0].delta.to_dict() for chunk in stream(sdk, "[[reasoning a b]]") if chunk.choices]
+    assert [delta["reasoning_content"] for delta in deltas if "reasoning_content" in delta] == ["a", " b"]
+
+
+def test_counted_tokens(ask: Ask) -> None:
+    usage = ask("[[reasoning a b]] [[cached 3]] [[text c]]").usage
+    assert usage
+    assert usage.prompt_tokens_details
+    assert usage.completion_tokens_details
+    assert (usage.completion_tokens, usage.completion_tokens_details.reasoning_tokens) == (3, 2)
+    assert usage.prompt_tokens_details.cached_tokens == 3
+
+
+def test_log_probabilities_when_they_are_asked_for(sdk: openai.OpenAI) -> None:
+    answer = sdk.chat.completions.create(
+        model="m", messages=[{"role": "user", "content": "[[text a b]]"}], logprobs=True, top_logprobs=1
+    )
+    assert answer.choices[0].logprobs
+    assert [entry.token for entry in answer.choices[0].logprobs.content or ()] == ["a", " b"]
 
 
 def test_headers_of_the_sdk(ask: Ask) -> None:

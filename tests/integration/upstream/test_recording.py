@@ -120,3 +120,4 @@ def test_memory_is_bounded_by_a_cap(tmp_path: Path) -> None:
             send(mock, f"prompt {number}").getresponse().read()
         assert [call.prompt for call in mock.calls()] == ["prompt 2", "prompt 3"]
         assert mock.stats().total == 4
+        assert [body["messages"][0]["content"] for body in mock.bodies("prompt")] == ["prompt 2", "prompt 3"]

@@ -46,20 +46,28 @@ from pathlib import Path
 import gevent
 from celery.exceptions import SoftTimeLimitExceeded
 from app.domain.ids import new_id
-from app.domain.jobs import InputMessage, JobRequest
+from app.domain.requests import JobRequest, message
 from app.upstreams.chat import ChatUpstream
+from app.upstreams.connection import ModelServer
+from app.upstreams.responses import ResponsesUpstream
 from tests.upstream.client import MockUpstream
 from workers.task_greenlet import TaskAborted
 
-url, mark, kind = sys.argv[1:]
+url, mark, protocol, way, kind = sys.argv[1:]
 thrown = {"soft": SoftTimeLimitExceeded, "abort": TaskAborted}[kind]
 upstream = MockUpstream(Path("not-started"), port=int(url.rpartition(":")[2].split("/")[0]))
-chat = ChatUpstream(url, None, connect_timeout=5)
-request = JobRequest(model="m", inputs=(InputMessage("user", (mark + " [[hang]]",)),))
+server = ModelServer(url, None, connect_timeout=5)
+asked = {"chat": ChatUpstream, "responses": ResponsesUpstream}[protocol](server)
+slow = {"complete": "[[hang]]", "stream": "[[tokens 99 rate=1]]"}[way]
+request = JobRequest(model="m", inputs=(message("user", mark + slow),))
 
 def body():
     try:
-        chat.complete(request, model="m", job_id=new_id(), timeout=60)
+        if way == "complete":
+            asked.complete(request, model="m", job_id=new_id(), timeout=60)
+        else:
+            for delta in asked.stream(request, model="m", job_id=new_id(), timeout=60):
+                pass
     except thrown as error:
         return type(error).__name__
 
@@ -68,14 +76,17 @@ upstream.wait_for_call(mark, 20)
 task.kill(thrown, block=False)
 print("ended by", task.get(timeout=20))
 upstream.wait_closed(mark, 20)
-again = JobRequest(model="m", inputs=(InputMessage("user", ("still alive",)),))
-print(chat.complete(again, model="m", job_id=new_id(), timeout=20).output[0]["content"][0]["text"])
+again = JobRequest(model="m", inputs=(message("user", "still alive"),))
+print(asked.complete(again, model="m", job_id=new_id(), timeout=20).output[0]["content"][0]["text"])
 """
 
 
 @pytest.mark.parametrize(("kind", "name"), [("soft", "SoftTimeLimitExceeded"), ("abort", "TaskAborted")])
-def test_an_interrupted_call_closes_its_connection(upstream: MockUpstream, mark: str, kind: str, name: str) -> None:
-    command = [sys.executable, "-c", INTERRUPT, upstream.base_url, mark, kind]
+@pytest.mark.parametrize(("protocol", "way"), [("chat", "complete"), ("chat", "stream"), ("responses", "stream")])
+def test_an_interrupted_call_closes_its_connection(
+    upstream: MockUpstream, mark: str, protocol: str, way: str, kind: str, name: str
+) -> None:
+    command = [sys.executable, "-c", INTERRUPT, upstream.base_url, mark, protocol, way, kind]
     run = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert run.stdout.splitlines() == [f"ended by {name}", "echo: still alive"], run.stderr
     assert upstream.wait_in_flight(0, DEADLINE)

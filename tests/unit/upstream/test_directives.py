@@ -34,6 +34,11 @@ def test_json_body() -> None:
     assert parse('[[json {"choices": [[]]}]]') == [Directive("json", ({"choices": [[]]},))]
 
 
+@pytest.mark.parametrize("text", ["two words", "", 'it\'s = "odd"', "x=1 y"])
+def test_a_text_is_taken_whole(text: str) -> None:
+    assert parse(f"[[refusal {text}]] [[cached 3]]") == [Directive("refusal", (text,)), Directive("cached", (3,))]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -20,6 +20,27 @@ def catalog(*names: str) -> Catalog:
     return Catalog.model_validate({"upstreams": {"local": {"base_url": "http://127.0.0.1:9/v1"}}, "models": models})
 
 
+@pytest.mark.parametrize(
+    ("models", "shown"),
+    [
+        ({"b": {}, "a": {}}, ["a", "b"]),
+        # a pattern shows the name it stands for, if clients can use that name
+        ({"*": {"model": "small"}}, ["small"]),
+        ({"gpt-*": {"model": "gpt-4.1"}}, ["gpt-4.1"]),
+        ({"gpt-*": {"model": "llama"}}, []),
+        ({"gpt-[45]": {}, "gpt-?": {}, "*": {}}, []),
+        ({"small": {}, "*": {"model": "small"}}, ["small"]),
+        # the name that the pattern stands for is another server's here
+        ({"gpt-*": {"model": "gpt-4.1"}, "gpt-4*": {"upstream": "far"}}, []),
+        ({"gpt-*": {"model": "gpt-4.1"}, "gpt-4.1": {"upstream": "far"}}, ["gpt-4.1"]),
+    ],
+)
+def test_public_names(models: dict[str, dict[str, str]], shown: list[str]) -> None:
+    servers = {name: {"base_url": "http://127.0.0.1:9/v1"} for name in ("local", "far")}
+    entries = {name: {"upstream": "local", **entry} for name, entry in models.items()}
+    assert Catalog.model_validate({"upstreams": servers, "models": entries}).public_names() == shown
+
+
 def write(tmp_path: Path, text: str | bytes) -> Path:
     path = tmp_path / "models.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -84,10 +105,12 @@ def test_a_right_file(tmp_path: Path) -> None:
         protocol = "chat"
         base_url = "http://127.0.0.1:9/v1"
         [upstreams.far]
+        protocol = "responses"
         base_url = "https://example.com/v1"
         api_key_env = "FAR_KEY"
         [models."gpt-4.1"]
         upstream = "far"
+        hosted_tools = ["web_search"]
         [models."*"]
         upstream = "local"
         model = "small"
@@ -99,6 +122,8 @@ def test_a_right_file(tmp_path: Path) -> None:
     assert found.resolve("gpt-4.1").model is None
     assert found.resolve("other").limits(DEFAULT) == Limits(1.5, 2, 1)
     assert found.upstreams["far"].api_key_env == "FAR_KEY"
+    assert found.resolve("gpt-4.1").hosted_tools == ("web_search",)
+    assert found.resolve("other").hosted_tools == ()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +136,10 @@ def test_a_right_file(tmp_path: Path) -> None:
         ("[upstreams]\n" + MODEL, "upstreams: Dictionary should have at least 1 item"),
         (SERVER + MODEL + "[extra]", "extra: Extra inputs are not permitted."),
         (SERVER + f'api_key = "{CANARY}"\n' + MODEL, "upstreams.local.api_key: Extra inputs are not permitted."),
-        (SERVER + f'protocol = "{CANARY}"\n' + MODEL, "upstreams.local.protocol: Input should be 'chat'."),
+        (
+            SERVER + f'protocol = "{CANARY}"\n' + MODEL,
+            "upstreams.local.protocol: Input should be 'chat' or 'responses'.",
+        ),
         ('[upstreams.local]\nprotocol = "chat"\n' + MODEL, "upstreams.local.base_url: Field required."),
         (
             f'[upstreams.local]\nbase_url = "{CANARY}"\n' + MODEL,
@@ -119,6 +147,11 @@ def test_a_right_file(tmp_path: Path) -> None:
         ),
         ('[upstreams.local]\nbase_url = "ftp://h/v1"\n' + MODEL, "upstreams.local.base_url: URL scheme should be"),
         (SERVER + '[models.m]\nupstream = "far"', 'models."m": there is no [upstreams.far].'),
+        (
+            SERVER + MODEL + 'hosted_tools = ["web_search"]',
+            'models."m": hosted_tools need an upstream with protocol = "responses".',
+        ),
+        (SERVER + MODEL + 'hosted_tools = "web_search"', "models.m.hosted_tools: Input should be a valid tuple."),
         (SERVER + "[models.m]", "models.m.upstream: Field required."),
         (SERVER + MODEL + "limit = 3", "models.m.limit: Extra inputs are not permitted."),
         (SERVER + MODEL + "model = 3", "models.m.model: Input should be a valid string."),

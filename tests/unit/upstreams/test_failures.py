@@ -12,7 +12,7 @@ from openai import APIConnectionError, APIResponseValidationError, APIStatusErro
 
 from app.domain.jobs import Failure
 from app.domain.ports import UpstreamError
-from app.upstreams.failures import upstream_error
+from app.upstreams.failures import reported_error, upstream_error
 
 REQUEST = httpx2.Request("POST", "http://upstream.test/v1/chat/completions")
 SDK = OpenAI(api_key="unused", base_url="http://upstream.test/v1")
@@ -79,6 +79,7 @@ def test_status_and_code(status: int, error: Any, failure: Failure, retryable: b
         (APIConnectionError(message=CANARY, request=REQUEST), Failure.UPSTREAM_UNAVAILABLE),
         (httpx2.RemoteProtocolError(CANARY), Failure.UPSTREAM_UNAVAILABLE),
         (httpx2.ReadTimeout(CANARY), Failure.UPSTREAM_UNAVAILABLE),
+        (RecursionError(CANARY), Failure.UPSTREAM_INVALID_RESPONSE),
         (json.JSONDecodeError(CANARY, CANARY, 0), Failure.UPSTREAM_INVALID_RESPONSE),
         (UnicodeDecodeError("utf-8", CANARY.encode(), 0, 1, CANARY), Failure.UPSTREAM_INVALID_RESPONSE),
         (
@@ -89,6 +90,35 @@ def test_status_and_code(status: int, error: Any, failure: Failure, retryable: b
 )
 def test_no_answer_or_none_that_can_be_read_is_worth_another_try(error: Exception, failure: Failure) -> None:
     assert verdict(error) == (failure, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "failure", "retryable"),
+    [
+        ({"code": "server_error"}, Failure.UPSTREAM_UNAVAILABLE, True),
+        ({"code": None, "type": "server_error"}, Failure.UPSTREAM_UNAVAILABLE, True),
+        ({}, Failure.UPSTREAM_UNAVAILABLE, True),
+        (None, Failure.UPSTREAM_UNAVAILABLE, True),
+        (CANARY, Failure.UPSTREAM_UNAVAILABLE, True),
+        ({"code": {"a": 1}, "type": [2]}, Failure.UPSTREAM_UNAVAILABLE, True),
+        ({"code": True}, Failure.UPSTREAM_UNAVAILABLE, True),
+        ({"code": 200}, Failure.UPSTREAM_UNAVAILABLE, True),
+        ({"code": 503}, Failure.UPSTREAM_UNAVAILABLE, True),
+        ({"code": "502"}, Failure.UPSTREAM_UNAVAILABLE, True),
+        ({"code": 400, "type": "BadRequestError"}, Failure.UPSTREAM_ERROR, False),
+        ({"code": 429}, Failure.UPSTREAM_RATE_LIMITED, True),
+        ({"code": "rate_limit_exceeded"}, Failure.UPSTREAM_RATE_LIMITED, True),
+        ({"code": "insufficient_quota"}, Failure.UPSTREAM_RATE_LIMITED, False),
+        ({"type": "invalid_request_error"}, Failure.UPSTREAM_ERROR, False),
+        ({"type": "invalid_request_error", "code": "invalid_prompt"}, Failure.INVALID_PROMPT, False),
+        ({"code": 400, "type": "exceed_context_size_error"}, Failure.CONTEXT_LENGTH_EXCEEDED, False),
+        ({"code": "context_length_exceeded"}, Failure.CONTEXT_LENGTH_EXCEEDED, False),
+    ],
+)
+def test_errors_that_stand_in_an_answer(error: Any, failure: Failure, retryable: bool) -> None:
+    found = reported_error({"message": CANARY, **error} if isinstance(error, dict) else error)
+    assert (found.failure, found.retryable) == (failure, retryable)
+    assert CANARY not in found.message
 
 
 def asked_to_wait(header: str, status: int = 429) -> float | None:
