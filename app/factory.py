@@ -2,8 +2,11 @@
 
 from flask import Flask
 
-from app.api import context, errors, ops
+from app.api import context, errors, limits, ops
+from app.api.docs import routes as docs
 from app.api.freddy import routes as freddy
+from app.api.openai import routes as openai
+from app.api.openapi import routes as openapi
 from app.container import Container
 from app.logs import configure
 from app.settings import Settings, load_settings
@@ -28,7 +31,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.extensions["simmer"] = container
     errors.register(app)
+    limits.register(app)
     context.register(app)
-    for blueprint in (ops.blueprint, freddy.blueprint):
+    for blueprint in (freddy.blueprint, openai.blueprint, ops.blueprint, openapi.blueprint, docs.blueprint):
         app.register_blueprint(blueprint)
     return app

@@ -1,18 +1,30 @@
 """How gunicorn serves the API: `gunicorn --config python:app.gunicorn "app.factory:create_app()"`."""
 
+import json
 import os
+import secrets
+import socket
+import time
+import traceback
+from typing import Any
+
+import gevent
+from gunicorn import util
+from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.workers.ggevent import GeventWorker
 
 from app.open_files import raise_limit
 
 # Greenlets: a request waits on Postgres or the broker, hardly ever on this process. WEB_CONCURRENCY sets how
 # many processes there are, as gunicorn itself has it.
-worker_class = "gevent"
+worker_class = "app.gunicorn.Worker"
 worker_connections = 10_000
 # A worker that does not come back to its loop for this long is killed. Requests may take longer.
 timeout = 60
 # On SIGTERM running requests may finish for this long.
 graceful_timeout = 30
-# Longer than the usual 60 s of a load balancer, which must be the one to close idle connections.
+# Longer than the usual 60 s of a load balancer, which must be the one to close idle connections. A request's head must
+# be there within this time too, and its body within as much again: for 10 MiB that takes 1.1 Mbit/s.
 keepalive = 75
 # Heartbeat files on a disk can block; in memory they do not.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112
@@ -20,6 +32,88 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 accesslog = None
 # gunicorn's control socket lies in the user's home: two deployments of one user would share it.
 control_socket_disable = True
+# By default gunicorn answers a header SCRIPT_NAME, which a proxy on this machine may let through, with a 500.
+forwarder_headers = ""
 
 # Here, in the master: its workers inherit the limit.
 raise_limit()
+
+
+class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's gevent worker, but a body has to come in time, and what gunicorn itself refuses gets the API's JSON.
+
+    Its own answers are HTML and repeat what the client sent, which its log does too.
+    """
+
+    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:
+        """Serve one request whose head is read."""
+        req.body.reader = _TimelyReader(req, self.cfg.keepalive or keepalive)
+        super().handle_request(listener_name, req, sock, addr)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """Answer what never reached the app, or broke outside it; gunicorn closes the connection then."""
+        status, code, message = _refusal(exc)
+        request_id = f"req_{secrets.token_hex(16)}"
+        at = traceback.extract_tb(exc.__traceback__)[-1]
+        level = self.log.error if code == "server_error" else self.log.warning
+        level("%s: %s at %s:%s request_id=%s", status, type(exc).__name__, at.filename, at.lineno, request_id)
+        kind = "server_error" if code == "server_error" else "invalid_request_error"
+        body = json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}) + "\n"
+        head = [
+            f"HTTP/1.1 {status}",
+            "Connection: close",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            f"X-Request-Id: {request_id}",
+        ]
+        try:
+            util.write_nonblock(client, "\r\n".join([*head, "", body]).encode())
+        except OSError as error:
+            self.log.debug("refusal not sent: %s", type(error).__name__)
+        # What the client is still sending would reset the connection, and its answer with it.
+        util.close_graceful(client)
+
+
+class _TimelyReader:
+    """Reads a body, which has to be there in time, and lets other requests run while it comes."""
+
+    def __init__(self, req: Any, seconds: float) -> None:
+        self._req = req
+        self._reader = req.body.reader
+        self._until = time.monotonic() + seconds
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes.
+
+        Raises TimeoutError when the time is up, and for chunks that are none. The app takes both for a client that
+        left; and gunicorn, which itself reads what the app does not want, closes the connection without a word.
+        """
+        # A client that always has more to send would not let anybody else run.
+        gevent.sleep(0)
+        left = self._until - time.monotonic()
+        try:
+            if left <= 0:
+                raise TimeoutError
+            with gevent.Timeout(left, TimeoutError):
+                data: bytes = self._reader.read(size)
+        except (ParseException, TimeoutError):
+            self._req.force_close()
+            raise TimeoutError from None
+        return data
+
+
+def _refusal(exc: BaseException) -> tuple[str, str, str]:
+    """Status, code and message."""
+    match exc:
+        case LimitRequestLine():
+            return "414 URI Too Long", "uri_too_long", "The address is too long. Shorten its query."
+        case LimitRequestHeaders():
+            message = "The headers are too large. Send fewer, and shorter ones."
+            return "431 Request Header Fields Too Large", "headers_too_large", message
+        case InvalidHeader(hdr="IDEMPOTENCY-KEY"):
+            message = "An idempotency key has 1 to 255 characters, none of them a control character."
+            return "400 Bad Request", "invalid_idempotency_key", message
+        case ParseException():
+            return "400 Bad Request", "invalid_http", "The request is not well-formed HTTP/1.1. Use an HTTP library."
+    message = "Something went wrong. Try again; if it recurs, report the request id."
+    return "500 Internal Server Error", "server_error", message

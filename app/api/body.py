@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any, NoReturn
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.api.errors import UnsupportedMediaTypeError
 from app.domain.errors import InvalidRequestError
@@ -28,11 +28,7 @@ def read_object(request: Request, *, max_depth: int) -> dict[str, Any]:
     """
     if not _labelled_json(request) or request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaTypeError("Send the body as `Content-Type: application/json`, uncompressed.")
-    body = request.get_data(cache=False)
-    # Werkzeug cuts a chunked body off at its maximum, which is therefore set to the first length that is too large.
-    if len(body) == request.max_content_length:
-        raise RequestEntityTooLarge
-    text = _decode(body)
+    text = _decode(_received(request))
     _check_depth(text, max_depth)
     value = _parse(text)
     if not isinstance(value, dict):
@@ -49,6 +45,21 @@ def _labelled_json(request: Request) -> bool:
     """`application/json`, or what `fetch` writes by itself for a string: the contract's example sets no label."""
     by_fetch = request.mimetype == "text/plain" and request.mimetype_params.get("charset", "").lower() == "utf-8"
     return request.mimetype == "application/json" or by_fetch
+
+
+def _received(request: Request) -> bytes:
+    try:
+        body = request.get_data(cache=False)
+    except ClientDisconnected:
+        # It stopped sending, was too slow for `app.gunicorn`, or sent chunks that are none.
+        body = None
+    if body is None or len(body) < (request.content_length or 0):
+        message = "The body did not come as announced, or not in time. Send it again."
+        raise InvalidRequestError(message, code="incomplete_body")
+    # Werkzeug cuts a chunked body off at its maximum, which is therefore set to the first length that is too large.
+    if len(body) == request.max_content_length:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _decode(body: bytes) -> str:

@@ -7,11 +7,16 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
+from urllib.parse import unquote
 
 from flask import Flask, Response, current_app, g, request
+from flask.globals import request_ctx
+from werkzeug.exceptions import HTTPException, NotFound
 
+from app.api.limits import charge
 from app.container import Container
 from app.domain.errors import InsufficientScopeError, InvalidRequestError
+from app.domain.rates import Bucket
 from app.logs import bind
 from app.services.keys import Caller, Scope
 
@@ -20,6 +25,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _CLIENT_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_PARAMETER = re.compile(r"\s*[\w!#$%&'*+.^`|~-]+\s*=", re.ASCII)
 
 
 def container() -> Container:
@@ -32,40 +40,52 @@ def caller() -> Caller:
     return cast("Caller", g.caller)
 
 
-def requires(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def requires(scope: Scope, bucket: Bucket = "poll") -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a view run only for a valid API key that has `scope`.
 
-    Raises InvalidKeyError, InsufficientScopeError, and InvalidRequestError for two keys in one request.
+    Each request counts against the key's rate for `bucket`. Raises InvalidKeyError, RateLimitedError,
+    InsufficientScopeError, and InvalidRequestError for two keys in one request.
     """
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             g.caller = container().keys.verify(_presented_key())
+            charge(container().limiter, caller(), bucket)
             if scope not in g.caller.scopes:
                 raise InsufficientScopeError(f"This API key lacks the scope `{scope}`. Use one that has it.")
             return view(*args, **kwargs)
 
         guarded.scope = scope  # type: ignore[attr-defined]
+        guarded.bucket = bucket  # type: ignore[attr-defined]
         return guarded
 
     return decorate
 
 
 def _presented_key() -> str:
-    bearer = request.headers.get("Authorization", "")
-    # WSGI joins repeated headers with a comma, which no key contains.
-    if "," in bearer or "," in request.headers.get("X-API-Key", ""):
+    credentials = request.headers.get("Authorization", "")
+    if _repeated(credentials) or "," in request.headers.get("X-API-Key", ""):
         raise InvalidRequestError("Send one API key in one header.", code="duplicate_header")
-    scheme, _, key = bearer.partition(" ")
-    if bearer and scheme.lower() != "bearer":
+    scheme, _, key = credentials.partition(" ")
+    if credentials and scheme.lower() != "bearer":
         return ""
     return key.strip() or request.headers.get("X-API-Key", "")
+
+
+def _repeated(credentials: str) -> bool:
+    """Whether there were several Authorization headers: WSGI joins them with a comma, which no key contains.
+
+    In other schemes, such as Digest, one that a parameter `name=value` follows is their own (RFC 9110, section 11.4).
+    """
+    first, *rest = _QUOTED.sub("", credentials).split(",")
+    return bool(rest) and (first.lower().startswith("bearer ") or not all(map(_PARAMETER.match, rest)))
 
 
 def register(app: Flask) -> None:
     """Give every request an id and a log line."""
     app.before_request(_begin)
+    app.before_request(_keep_encoded_slashes)
     app.after_request(_end)
 
 
@@ -73,6 +93,19 @@ def _begin() -> None:
     g.started_at = time.monotonic()
     g.request_id = f"req_{secrets.token_hex(16)}"
     bind(request_id=g.request_id)
+
+
+def _keep_encoded_slashes() -> None:
+    """Route once more what was found nowhere: an encoded slash belongs to an id, and parts nothing (RFC 3986, 2.2)."""
+    path = request.environ.get("RAW_URI", "").partition("?")[0]
+    if not isinstance(request.routing_exception, NotFound) or not _ENCODED_SLASH.search(path):
+        return
+    assert request_ctx.url_adapter
+    try:
+        rule, arguments = request_ctx.url_adapter.match(unquote(_ENCODED_SLASH.sub("%252f", path)), return_rule=True)
+        request.url_rule, request.view_args, request.routing_exception = rule, dict(arguments), None
+    except HTTPException as error:
+        request.routing_exception = error
 
 
 def _end(response: Response) -> Response:

@@ -7,15 +7,19 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.domain.errors import (
+    IdempotencyKeyReusedError,
     IllegalMoveError,
     InsufficientScopeError,
     InvalidKeyError,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
+    RateLimitedError,
     ServiceError,
+    SynchronousError,
     UnavailableError,
 )
+from app.domain.jobs import Failure
 from app.logs import raised_at
 
 log = logging.getLogger(__name__)
@@ -35,10 +39,26 @@ _MEANINGS: tuple[tuple[type[ServiceError], HTTPStatus, str], ...] = (
     (ModelNotFoundError, HTTPStatus.NOT_FOUND, "invalid_request_error"),
     (UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "invalid_request_error"),
     (InvalidRequestError, HTTPStatus.BAD_REQUEST, "invalid_request_error"),
+    (IdempotencyKeyReusedError, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request_error"),
     (IllegalMoveError, HTTPStatus.BAD_REQUEST, "invalid_request_error"),
+    (RateLimitedError, HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
     (ServiceError, HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
 )
+
+# What became of the response that a client waited for on the line; all else is a 500.
+_SYNCHRONOUS = {
+    SynchronousError.code: HTTPStatus.GATEWAY_TIMEOUT,
+    Failure.TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT,
+    Failure.QUEUE_TIMEOUT: HTTPStatus.SERVICE_UNAVAILABLE,
+    Failure.UPSTREAM_RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    Failure.UPSTREAM_UNAVAILABLE: HTTPStatus.BAD_GATEWAY,
+    Failure.UPSTREAM_ERROR: HTTPStatus.BAD_GATEWAY,
+    Failure.UPSTREAM_INVALID_RESPONSE: HTTPStatus.BAD_GATEWAY,
+    Failure.INVALID_PROMPT: HTTPStatus.BAD_REQUEST,
+    Failure.CONTEXT_LENGTH_EXCEEDED: HTTPStatus.BAD_REQUEST,
+}
+_TYPES = {HTTPStatus.BAD_REQUEST: "invalid_request_error", HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error"}
 
 # What werkzeug raises before or around our own code.
 _HTTP_ERRORS = {
@@ -52,14 +72,15 @@ _HTTP_ERRORS = {
 }
 
 
-def body(message: str, kind: str, code: str, param: str | None = None) -> Response:
+def body(message: str, kind: str, code: str, param: str | None = None, **more: str) -> Response:
     """The error in its one shape; all four keys are always there."""
-    return jsonify({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    return jsonify({"error": {"message": message, "type": kind, "param": param, "code": code, **more}})
 
 
 def register(app: Flask) -> None:
     """Give the app its error handlers."""
     app.register_error_handler(ServiceError, _service_error)
+    app.register_error_handler(SynchronousError, _synchronous_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
@@ -68,10 +89,19 @@ def _service_error(error: ServiceError) -> Response:
     status, kind = next((status, kind) for cls, status, kind in _MEANINGS if isinstance(error, cls))
     response = body(error.message, kind, error.error_code, error.param)
     response.status_code = status
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | RateLimitedError):
         response.headers["Retry-After"] = f"{error.retry_after:.0f}"
     if isinstance(error, InvalidKeyError):
         response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _synchronous_error(error: SynchronousError) -> Response:
+    """The response exists and can be got by its id. The SDKs must not send it again: the worker has tried enough."""
+    status = _SYNCHRONOUS.get(error.error_code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    response = body(error.message, _TYPES.get(status, "server_error"), error.error_code, response_id=error.job_id)
+    response.status_code = status
+    response.headers["X-Should-Retry"] = "false"
     return response
 
 

@@ -3,19 +3,23 @@
 from flask import Blueprint, Response, jsonify
 
 from app.api.context import container
+from app.api.openapi.shapes.answers import Health, Readiness
+from app.api.operation import Answer, operation
 
 blueprint = Blueprint("ops", __name__)
 
 
 @blueprint.get("/healthz")
+@operation(answers={200: Answer("It does.", Health)})
 def healthz() -> Response:
-    """Whether this process answers at all."""
+    """Ask whether the process answers at all."""
     return jsonify({"status": "ok"})
 
 
 @blueprint.get("/readyz")
+@operation(answers={200: Answer("It can.", Readiness), 503: Answer("It can't: see which part is not `ok`.", Readiness)})
 def readyz() -> Response:
-    """Whether it can serve: 200, or 503 with the part that is not `ok`.
+    """Ask whether the process can serve.
 
     Without the broker it can: what it accepts stays in the database until the broker is back. That is `degraded`.
     """

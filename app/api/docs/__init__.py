@@ -1,0 +1,1 @@
+"""The OpenAPI document as a page to read; nothing on it comes from elsewhere."""

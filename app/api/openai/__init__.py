@@ -1,0 +1,1 @@
+"""The OpenAI dialect: `/v1/responses` and `/v1/models`."""

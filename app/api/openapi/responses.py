@@ -1,0 +1,53 @@
+"""What a route answers, under every status it has."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from app.api.openapi.headers import LIMITS, header_references
+from app.api.openapi.refusals import refusals_of
+from app.api.operation import Answer, Operation
+from app.domain.requests import JSON
+
+_EVENTS = (
+    "Server-sent events: for each a line `event:` with its type, a line `data:` with one JSON object, and an empty "
+    "line. A comment line (`: keep-alive`) now and then keeps the connection awake. The last frame is `data: [DONE]`."
+)
+
+
+def responses_of(declared: Operation, references: Mapping[Any, JSON], links: JSON) -> JSON:
+    """The answers of a route, and its errors."""
+    counted = LIMITS if declared.scope else ()
+    found = {
+        str(status): _answer(answer, references, counted, links if status == HTTPStatus.OK else {})
+        for status, answer in declared.answers.items()
+    }
+    return dict(sorted((found | refusals_of(declared, counted)).items()))
+
+
+def _answer(answer: Answer, references: Mapping[Any, JSON], counted: tuple[str, ...], links: JSON) -> JSON:
+    content: JSON = {}
+    if answer.body:
+        examples = {name: {"value": value} for name, value in answer.examples.items()}
+        content["application/json"] = {
+            "schema": references[answer.body],
+            **({"examples": examples} if examples else {}),
+        }
+    elif answer.media_type != "application/json":
+        content[answer.media_type] = {"schema": {"type": "string"}}
+    if answer.events:
+        # OpenAPI 3.1 has no word of its own for streams: `contentSchema` says what each `data:` holds.
+        content["text/event-stream"] = {
+            "schema": {
+                "type": "string",
+                "description": _EVENTS,
+                "contentMediaType": "text/event-stream",
+                "contentSchema": references[answer.events],
+            }
+        }
+    return {
+        "description": answer.description,
+        "headers": header_references(*answer.headers, *counted),
+        **({"content": content} if content else {}),
+        **({"links": links} if links else {}),
+    }
