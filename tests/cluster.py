@@ -11,6 +11,7 @@ from typing import Any, Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from app.domain.jobs import JOB_QUEUES
 from tests.processes import Process, free_port, wait_until
 
 START_TIMEOUT = 60.0
@@ -108,10 +109,10 @@ class Cluster:
         for process in self._started:
             process.stop()
 
-    def api(self, processes: int = 1) -> str:
-        """Start gunicorn; return its URL once it answers."""
+    def api(self, processes: int = 1, **settings: str) -> str:
+        """Start gunicorn; return its URL once it answers. `settings` add to the environment."""
         port = free_port()
-        env = {"WEB_CONCURRENCY": str(processes)}
+        env = {"WEB_CONCURRENCY": str(processes), **settings}
         argv = [
             "gunicorn",
             "--config",
@@ -130,7 +131,7 @@ class Cluster:
         self,
         name: str = "jobs",
         *,
-        queue: str = "default",
+        queue: str = ",".join(JOB_QUEUES),
         pool: str = "gevent",
         concurrency: int = 100,
         app: str = "workers.celery_app",
@@ -161,6 +162,10 @@ class Cluster:
         self._started.append(process)
         return process
 
+    def started(self, name: str) -> Process:
+        """The process of this name that was started last."""
+        return next(process for process in reversed(self._started) if process.log.stem == name)
+
     def logs(self) -> str:
         """What all processes wrote."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
@@ -179,6 +184,8 @@ def environment(database_url: str, broker_url: str, models: Path, **settings: st
         "SIMMER_HEARTBEAT_INTERVAL": "1",
         "SIMMER_RETRY_BACKOFF": "0.1",
         "SIMMER_DRAIN_TIMEOUT": "2",
+        "SIMMER_CREATE_RATE": "1000000/minute",
+        "SIMMER_POLL_RATE": "1000000/minute",
         "PYTHONUNBUFFERED": "1",
         **settings,
     }

@@ -101,12 +101,13 @@ def _start(settings: Settings, options: Options, home: Path, supervisor: Supervi
     drain = settings.drain_timeout if "drain_timeout" in settings.model_fields_set else DRAIN_TIMEOUT
     services = Services(home, _environment(home, backends, drain), drain)
     supervisor.run_once(services.migrate(), STEP_TIMEOUT)
-    console.say("starting api, jobs, system, beat, flower")
+    console.say("starting api, jobs, sync, system, beat, flower")
     login = flower_login(home)
     make_folder(home / "beat", 0o700)
     supervisor.start(
         services.api(api_port),
         services.job_worker(options.worker_concurrency),
+        services.sync_worker(),
         services.system_worker(),
         services.beat(),
         services.flower(flower_port, login),

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.domain.jobs import BACKGROUND_QUEUES, SYNC_QUEUE
 from app.stack.http import answers, basic, call
 from app.stack.process import ProcessSpec
 
 API_WORKERS = 2
+SYNC_CONCURRENCY = 200
 SYSTEM_CONCURRENCY = 20
-WORKER_NAMES = ("jobs", "system")
+WORKER_NAMES = ("jobs", "sync", "system")
 STEP_TIMEOUT = 120.0
 # seconds a process gets on top of the drain before it is killed
 STOP_MARGIN = 10.0
@@ -53,7 +55,12 @@ class Services:
         )
 
     def job_worker(self, concurrency: int) -> ProcessSpec:
-        return self._worker("jobs", "default", concurrency)
+        """Takes background jobs, the most urgent first."""
+        return self._worker("jobs", ",".join(BACKGROUND_QUEUES), concurrency)
+
+    def sync_worker(self) -> ProcessSpec:
+        """Takes the jobs whose clients wait on the line."""
+        return self._worker("sync", SYNC_QUEUE, SYNC_CONCURRENCY)
 
     def system_worker(self) -> ProcessSpec:
         return self._worker("system", "system", SYSTEM_CONCURRENCY)
@@ -62,7 +69,7 @@ class Services:
         return self._celery("beat", "beat", "--schedule", str(self.home / "beat" / "schedule"))
 
     def flower(self, port: int, login: FlowerLogin) -> ProcessSpec:
-        """Ready once it has seen both workers: that is also how the stack knows that they are up."""
+        """Ready once it has seen all workers: that is also how the stack knows that they are up."""
         # secrets go through the environment: every user of the machine can read argv
         secrets = {
             "FLOWER_BASIC_AUTH": f"{login.user}:{login.password}",
@@ -92,7 +99,7 @@ class Services:
 
 
 def _sees_workers(port: int, authorization: str) -> bool:
-    """Flower's worker list, once both workers have said that they are online."""
+    """Flower's worker list, once all workers have said that they are online."""
     try:
         status, workers = call(f"http://127.0.0.1:{port}/api/workers?status=1", authorization=authorization)
     except (OSError, ValueError):

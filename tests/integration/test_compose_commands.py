@@ -116,7 +116,7 @@ def places(broker_url: str, models_file: Path, tmp_path: Path) -> dict[str, str]
 DATABASE = "postgresql://simmer:pgpassword@postgres:5432/simmer"
 
 
-@pytest.mark.parametrize("name", ["api", "worker", "system", "beat", "flower"])
+@pytest.mark.parametrize("name", ["api", "worker", "sync", "system", "beat", "flower"])
 def test_service_is_healthy_notices_a_hang_and_ends_on_sigterm(
     name: str, tmp_path: Path, database_url: str, places: dict[str, str]
 ) -> None:

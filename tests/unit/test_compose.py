@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from app.adapters.queue import SYSTEM_QUEUE
-from app.domain.jobs import JOB_QUEUES
+from app.domain.jobs import BACKGROUND_QUEUES, SYNC_QUEUE
 from app.settings import Settings
 from app.upstreams.catalog import load_catalog
 from tests.compose import ROOT, load_compose, substitute, variables
@@ -18,7 +18,7 @@ from tests.compose import ROOT, load_compose, substitute, variables
 Compose = dict[str, Any]
 Rule = Callable[[Compose], Iterator[str]]
 
-SIMMER = ("migrate", "api", "worker", "system", "beat", "flower")
+SIMMER = ("migrate", "api", "worker", "sync", "system", "beat", "flower")
 IMAGES = {"postgres": "postgres:18", "valkey": "valkey/valkey:9"}
 DATA = {"postgres": "postgres:/var/lib/postgresql", "valkey": "valkey:/data"}
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|AUTH|TOKEN|API_KEY")
@@ -141,7 +141,7 @@ def passes_signals_on(compose: Compose) -> Iterator[str]:
 
 
 def consumes_every_queue(compose: Compose) -> Iterator[str]:
-    workers = {"worker": ",".join(JOB_QUEUES), "system": SYSTEM_QUEUE}
+    workers = {"worker": ",".join(BACKGROUND_QUEUES), "sync": SYNC_QUEUE, "system": SYSTEM_QUEUE}
     for name, queues in workers.items():
         if f" -Q {queues} " not in " ".join(compose["services"][name]["command"]):
             yield f"{name}: must consume {queues}"
@@ -192,6 +192,8 @@ VIOLATIONS: list[tuple[Rule, str, object]] = [
     (guards_the_broker, "services.valkey.command.2", "no"),
     (guards_the_broker, "services.valkey.command", ["valkey-server", "--appendonly", "yes"]),
     (consumes_every_queue, "services.worker.command.9", "jobs"),
+    (consumes_every_queue, "services.worker.command.9", "flex,default,priority"),
+    (consumes_every_queue, "services.sync.command.9", "default"),
     (consumes_every_queue, "services.system.command.9", "default"),
     (passes_signals_on, "services.worker.command", "celery -A workers.celery_app worker"),
     (passes_signals_on, "services.beat.command", ["sh", "-c", "celery -A workers.celery_app beat"]),

@@ -24,6 +24,7 @@ def test_commands_hold_no_password_and_run_in_the_home(services: Services) -> No
         services.create_key(),
         services.api(8000),
         services.job_worker(1000),
+        services.sync_worker(),
         services.system_worker(),
         services.beat(),
         services.flower(5555, LOGIN),
@@ -47,9 +48,10 @@ def test_the_servers_listen_on_loopback_alone(services: Services) -> None:
     assert "--address=127.0.0.1" in services.flower(5555, LOGIN).argv
 
 
-def test_job_and_system_work_have_workers_and_queues_of_their_own(services: Services) -> None:
-    jobs, system = services.job_worker(7), services.system_worker()
-    assert {"jobs@%h", "default", "7"} <= set(jobs.argv)
+def test_each_kind_of_work_has_workers_and_queues_of_its_own(services: Services) -> None:
+    jobs, sync, system = services.job_worker(7), services.sync_worker(), services.system_worker()
+    assert {"jobs@%h", "priority,default,flex", "7"} <= set(jobs.argv)
+    assert {"sync@%h", "sync"} <= set(sync.argv)
     assert {"system@%h", "system"} <= set(system.argv)
 
 
