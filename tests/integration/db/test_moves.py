@@ -45,6 +45,9 @@ BROKEN: list[tuple[str, Status, dict[str, Any]]] = [
     ("output", Status.QUEUED, {"output": []}),
     ("error", Status.QUEUED, {"error_code": "timeout", "error_message": "Too late."}),
     ("error", Status.IN_PROGRESS, {"error_message": "Too late."}),
+    ("idempotency", Status.QUEUED, {"idempotency_key": "mine"}),
+    ("idempotency", Status.QUEUED, {"request_digest": b"digest"}),
+    ("streamed", Status.IN_PROGRESS, {"streamed": True}),
     ("started", Status.IN_PROGRESS, {"attempt": 0}),
 ]
 # Ended rows can't be changed into a broken one: only inserted.
@@ -67,6 +70,7 @@ FORBIDDEN: dict[str, Any] = {
     "error_message": "Something else.",
     "ended_at": EARLIER,
     "attempt": 2,
+    "events": b"other",
 }
 
 

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from app.db import jobs as db
-from app.db import keys, sweep
+from app.db import keys, lookup, submission, sweep
 from app.db.engine import Database
-from app.domain.jobs import TIMED_OUT, Completed, JobFilter
+from app.domain.jobs import TIMED_OUT, Completed, Idempotency, Job, JobFilter
 from app.domain.lifecycle import Status
 from app.domain.secrets import digest
 from tests import rows
@@ -32,8 +32,9 @@ LOST = "SELECT id FROM jobs WHERE status = 'in_progress' LIMIT 20"
 PKEY = "jobs_pkey"
 LIST = "jobs_api_key_id_id_idx"
 RUNNING = "jobs_in_progress_idx"
-# Each of them finds a job by its id.
-BY_ID = {PKEY, LIST, RUNNING}
+QUEUED = "jobs_queued_idx"
+# Each of them finds a job by its id; that of the queued ones skips from queue to queue.
+BY_ID = {PKEY, LIST, RUNNING, QUEUED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Rows:
 
     owner: UUID
     job_id: UUID
+    newest: Job
+    """It waits behind all others."""
     fences: list[tuple[UUID, int]]
 
 
@@ -84,28 +87,58 @@ def full(postgres: str) -> Iterator[Database]:
 def sample(full: Database) -> Rows:
     with full.transaction() as connection:
         found = connection.execute(text("SELECT id, attempt, api_key_id FROM jobs WHERE status = 'in_progress'")).all()
+        newest = connection.execute(text("SELECT id, api_key_id FROM jobs WHERE status = 'queued' ORDER BY id DESC"))
+        job = lookup.get(connection, *next(iter(newest)))
+    assert job
     assert len(found) == JOBS // 100
-    return Rows(found[0].api_key_id, found[0].id, [(row.id, row.attempt) for row in found])
+    return Rows(found[0].api_key_id, found[0].id, job, [(row.id, row.attempt) for row in found])
 
 
 Query = Callable[[Connection, Rows], object]
 
 
 def page(**wanted: Any) -> Query:
-    return lambda connection, sample: db.page(connection, sample.owner, JobFilter(**wanted))
+    return lambda connection, sample: lookup.page(connection, sample.owner, JobFilter(**wanted))
 
 
 def page_after(order: Any) -> Query:
-    return lambda connection, sample: db.page(connection, sample.owner, JobFilter(after=sample.job_id, order=order))
+    return lambda connection, sample: lookup.page(connection, sample.owner, JobFilter(after=sample.job_id, order=order))
 
 
 def settle(outcome: Any) -> Query:
     return lambda connection, sample: db.settle(connection, rows.claim_of(sample.job_id), outcome, retention=60)
 
 
+def no_log(_job_id: UUID) -> None:
+    """What a job holds that never streamed."""
+
+
 # The query, and the index that finds its rows; None where it knows their ids.
 QUERIES: dict[str, tuple[Query, str | None]] = {
-    "get": (lambda connection, sample: db.get(connection, sample.job_id, sample.owner), None),
+    "get": (lambda connection, sample: lookup.get(connection, sample.job_id, sample.owner), None),
+    "get with the request": (
+        lambda connection, sample: lookup.get_request(connection, sample.job_id, sample.owner),
+        None,
+    ),
+    "get the log": (lambda connection, sample: lookup.get_events(connection, sample.job_id), None),
+    "what has become of 1,000": (
+        lambda connection, sample: lookup.statuses(connection, [job_id for job_id, _ in sample.fences]),
+        PKEY,
+    ),
+    "place in the queue": (lambda connection, sample: lookup.position(connection, sample.newest), QUEUED),
+    "what a key has under way": (
+        lambda connection, sample: submission.count_active(connection, sample.owner, 1_000),
+        "jobs_active_idx",
+    ),
+    "what all keys have queued": (
+        lambda connection, sample: submission.count_queued(connection, 10_000),
+        # Each index of the queued jobs would do; this one is the smallest.
+        "jobs_queue_expires_idx",
+    ),
+    "a repeated idempotency key": (
+        lambda connection, sample: submission.find_repeated(connection, sample.owner, Idempotency("7", b"digest")),
+        "jobs_idempotency_key_idx",
+    ),
     "first page": (page(), LIST),
     "oldest first": (page(order="asc"), LIST),
     "next page": (page_after("desc"), LIST),
@@ -143,11 +176,13 @@ QUERIES: dict[str, tuple[Query, str | None]] = {
         None,
     ),
     "stop overdue": (
-        lambda connection, sample: sweep.stop_overdue(connection, limit=500, retention=60),
+        lambda connection, sample: sweep.stop_overdue(connection, limit=500, retention=60, events_of=no_log),
         RUNNING,
     ),
     "rescue": (
-        lambda connection, sample: sweep.rescue(connection, limit=500, retention=60, redispatch_after=10),
+        lambda connection, sample: sweep.rescue(
+            connection, limit=500, retention=60, redispatch_after=10, events_of=no_log
+        ),
         RUNNING,
     ),
     "expire queued": (

@@ -15,7 +15,7 @@ from app.db import jobs as db
 from app.db import sweep
 from app.db.engine import Database
 from app.db.jobs import jobs
-from app.domain.jobs import TIMED_OUT, Completed
+from app.domain.jobs import TIMED_OUT, Completed, Dispatch
 from app.domain.lifecycle import Status
 from tests import rows
 from tests.processes import wait_until
@@ -93,7 +93,8 @@ def _time_out(connection: Connection, job_id: UUID) -> object:
 
 def _take_back(connection: Connection, job_id: UUID) -> object:
     held = db.held_by(rows.claim_of(job_id))
-    return db.take_back(connection, held, retention=60, redispatch_after=60)
+    given_up, messages = db.take_back(connection, held, retention=60, redispatch_after=60)
+    return given_up or messages
 
 
 def _heartbeat(connection: Connection, job_id: UUID) -> object:
@@ -165,6 +166,16 @@ def _wait_until_blocked(database: Database, backend: int) -> None:
 
 Batch = Callable[[Connection], int]
 BATCH = 12
+
+
+def _no_log(_job_id: UUID) -> None:
+    return None
+
+
+def _rescue(connection: Connection) -> list[Dispatch]:
+    return sweep.rescue(connection, limit=BATCH, retention=60, redispatch_after=10, events_of=_no_log)[1]
+
+
 BATCHES: dict[str, tuple[Status, dict[str, Any], Batch]] = {
     "publish": (
         Status.QUEUED,
@@ -179,12 +190,12 @@ BATCHES: dict[str, tuple[Status, dict[str, Any], Batch]] = {
     "rescue": (
         Status.IN_PROGRESS,
         {"lease_expires_at": rows.EARLIER},
-        lambda connection: sweep.rescue(connection, limit=BATCH, retention=60, redispatch_after=10)[0],
+        lambda connection: len(_rescue(connection)),
     ),
     "stop": (
         Status.IN_PROGRESS,
         {"run_deadline_at": rows.EARLIER},
-        lambda connection: len(sweep.stop_overdue(connection, limit=BATCH, retention=60)),
+        lambda connection: len(sweep.stop_overdue(connection, limit=BATCH, retention=60, events_of=_no_log)),
     ),
     "purge": (
         Status.COMPLETED,

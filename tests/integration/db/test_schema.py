@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
@@ -17,9 +16,9 @@ from app.db.engine import Database
 from app.db.migrate import at_head, head, upgrade
 from app.db.models import Base
 from app.settings import Settings
+from tests.integration.db.migrations import ROOT, config
 from tests.processes import Process, wait_until
 
-ROOT = Path(__file__).parents[3]
 MIGRATION_LOCK = 0x53494D4D4552
 DEADLINE = 60.0
 
@@ -63,12 +62,6 @@ def schema(database: Database) -> dict[str, list[str]]:
             kind: sorted(found for row in connection.execute(text(query)) if OURS not in (found := str(row)))
             for kind, query in DEFINITIONS.items()
         }
-
-
-def config(database: Database) -> Config:
-    made = Config(toml_file=ROOT / "pyproject.toml")
-    made.attributes["database"] = database
-    return made
 
 
 def test_models_and_migrations_agree(database: Database, empty: Database) -> None:

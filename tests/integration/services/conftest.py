@@ -1,4 +1,4 @@
-"""Services on a real database, with a dispatcher that remembers what it was told."""
+"""Services on a real database, with fakes in the broker's place that remember what they were told."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,8 @@ import pytest
 from app.db.engine import Database
 from tests.databases import migrated
 from tests.integration.services.dispatcher import RecordingDispatcher
+from tests.integration.services.doorbell import LocalDoorbell
+from tests.integration.services.event_log import MemoryEventLog
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,13 @@ def database(postgres: str) -> Iterator[Database]:
 @pytest.fixture
 def dispatcher() -> RecordingDispatcher:
     return RecordingDispatcher()
+
+
+@pytest.fixture
+def doorbell() -> LocalDoorbell:
+    return LocalDoorbell()
+
+
+@pytest.fixture
+def event_log(doorbell: LocalDoorbell) -> MemoryEventLog:
+    return MemoryEventLog(doorbell)

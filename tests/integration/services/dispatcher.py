@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from app.domain.errors import UnavailableError
-from app.domain.jobs import Limits
+from app.domain.jobs import Dispatch
 
 
 @dataclass(slots=True)
@@ -13,17 +13,17 @@ class RecordingDispatcher:
 
     up: bool = True
     waiting: int = 0
-    dispatched: list[tuple[UUID, Limits, str]] = field(default_factory=list)
+    dispatched: list[Dispatch] = field(default_factory=list)
     aborted: list[tuple[UUID, str]] = field(default_factory=list)
 
     @property
     def job_ids(self) -> list[UUID]:
-        return [job_id for job_id, _, _ in self.dispatched]
+        return [message.job_id for message in self.dispatched]
 
-    def dispatch(self, job_id: UUID, limits: Limits, queue: str) -> bool:
+    def dispatch(self, message: Dispatch) -> bool:
         if self.up:
             self.waiting += 1
-            self.dispatched.append((job_id, limits, queue))
+            self.dispatched.append(message)
         return self.up
 
     def abort(self, job_id: UUID, worker: str) -> None:

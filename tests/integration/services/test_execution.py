@@ -8,7 +8,7 @@ import pytest
 
 from app.db import jobs as db
 from app.db.engine import Database
-from app.domain.jobs import Failure
+from app.domain.jobs import Dispatch, Failure, Usage
 from app.domain.lifecycle import Status
 from app.domain.ports import UpstreamError
 from tests import rows
@@ -19,7 +19,7 @@ from tests.statements import after_first
 
 @pytest.fixture
 def worker(database: Database, dispatcher: RecordingDispatcher) -> Worker:
-    return Worker(database, Script([]), dispatcher)
+    return Worker(database, Script(), dispatcher)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_job_is_completed_with_output_and_usage(worker: Worker, queued: Callab
     row = worker.perform(job_id)
     assert (row.status, row.attempt, row.worker) == ("completed", 1, "jobs@test")
     assert (row.output, row.incomplete_reason) == (ANSWER.output, "max_output_tokens")
-    assert row.usage == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+    assert row.usage == Usage(3, 4, 7).to_json()
     assert (row.expires_at - row.ended_at).total_seconds() == 3600
     assert worker.script.calls == [("real-gpt-4.1", job_id, rows.LIMITS.time_limit)]
     assert worker.holds_nothing
@@ -110,7 +110,7 @@ def test_a_wait_beyond_the_time_limit_is_not_begun(worker: Worker, queued: Calla
 
 
 def test_a_model_that_is_served_no_more_fails_the_job(worker: Worker, queued: Callable[..., UUID]) -> None:
-    row = worker.perform(queued(request={"model": "gone", "inputs": []}))
+    row = worker.perform(queued(model="gone"))
     assert (row.status, row.error_code) == ("failed", "upstream_error")
 
 
@@ -140,7 +140,8 @@ def test_the_result_of_a_lost_job_is_dropped(worker: Worker, queued: Callable[..
 
 def _rescue_and_claim(database: Database, job_id: UUID) -> None:
     with database.transaction() as connection:
-        assert db.take_back(connection, db.jobs.id == job_id, retention=60, redispatch_after=60)
+        _, messages = db.take_back(connection, db.jobs.id == job_id, retention=60, redispatch_after=60)
+        assert messages
         assert db.claim(connection, job_id, worker="jobs@heir", lease=60)
 
 
@@ -151,7 +152,7 @@ def test_a_job_handed_back_is_published_at_once(
     worker.service.hand_back(worker.claim(job_id))
     row = worker.row(job_id)
     assert (row.status, row.attempt, row.worker) == ("queued", 1, None)
-    assert dispatcher.dispatched == [(job_id, rows.LIMITS, "default")]
+    assert dispatcher.dispatched == [Dispatch(job_id, "default", rows.LIMITS)]
     assert worker.holds_nothing
 
 

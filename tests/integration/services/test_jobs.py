@@ -14,28 +14,20 @@ from app.domain.errors import (
     UnavailableError,
 )
 from app.domain.ids import new_id
-from app.domain.jobs import InputMessage, Job, JobFilter, JobRequest
+from app.domain.jobs import Dispatch, Job, JobFilter, Limits
 from app.domain.lifecycle import ACTIVE, TERMINAL, Status
+from app.domain.requests import JobRequest
 from app.services.jobs import JobService
 from app.settings import Settings
-from app.upstreams.catalog import Catalog
 from tests import rows
 from tests.integration.services.dispatcher import RecordingDispatcher
+from tests.integration.services.owners import REQUEST, caller, job_service
 from tests.processes import free_port
-
-CATALOG = Catalog.model_validate(
-    {
-        "upstreams": {"mock": {"base_url": "http://127.0.0.1:1/v1"}},
-        "models": {"gpt-*": {"upstream": "mock", "soft_time_limit": 20, "time_limit": 30, "max_attempts": 2}},
-    }
-)
-REQUEST = JobRequest("gpt-4.1", (InputMessage("user", ("Hello",)),), metadata={"team": "a"})
-SETTINGS = Settings(queue_timeout=600, redispatch_after=10, retention=3600)
 
 
 @pytest.fixture
 def service(database: Database, dispatcher: RecordingDispatcher) -> JobService:
-    return JobService(database, dispatcher, CATALOG, SETTINGS)
+    return job_service(database, dispatcher)
 
 
 @pytest.fixture
@@ -57,14 +49,12 @@ def image(service: JobService, job_id: UUID) -> str | None:
 def test_a_submitted_job_is_recorded_and_then_published(
     service: JobService, dispatcher: RecordingDispatcher, owner: UUID
 ) -> None:
-    job = service.submit(owner, REQUEST)
+    job = service.submit(caller(owner), REQUEST).job
     assert (job.status, job.attempt, job.metadata) == (Status.QUEUED, 0, {"team": "a"})
-    [(job_id, limits, queue)] = dispatcher.dispatched
-    assert (job_id, queue) == (job.id, "default")
-    assert (limits.soft_time_limit, limits.time_limit, limits.max_attempts) == (20, 30, 2)
+    assert dispatcher.dispatched == [Dispatch(job.id, "default", Limits(20, 30, 2))]
     with service.database.transaction() as connection:
         row = rows.row(connection, job.id)
-    assert JobRequest.from_json(row.request) == REQUEST
+    assert service.get_request(owner, job.id) == (job, REQUEST)
     assert row.queue_expires_at - row.created_at == timedelta(seconds=600)
     assert row.redispatch_at - row.created_at == timedelta(seconds=10)
     assert service.get(owner, job.id) == job
@@ -74,12 +64,11 @@ def test_a_job_is_committed_before_it_is_published(service: JobService, owner: U
     seen: list[Job] = []
 
     class Looking(RecordingDispatcher):
-        def dispatch(self, job_id: UUID, *_: object) -> bool:
-            seen.append(service.get(owner, job_id))
+        def dispatch(self, message: Dispatch) -> bool:
+            seen.append(service.get(owner, message.job_id))
             return True
 
-    looking = JobService(service.database, Looking(), CATALOG, SETTINGS)
-    job = looking.submit(owner, REQUEST)
+    job = job_service(service.database, Looking()).submit(caller(owner), REQUEST).job
     assert seen == [job]
 
 
@@ -87,7 +76,7 @@ def test_a_job_is_accepted_while_the_broker_is_down(
     service: JobService, dispatcher: RecordingDispatcher, owner: UUID
 ) -> None:
     dispatcher.up = False
-    job = service.submit(owner, REQUEST)
+    job = service.submit(caller(owner), REQUEST).job
     assert service.get(owner, job.id).status is Status.QUEUED
 
 
@@ -95,7 +84,7 @@ def test_an_unknown_model_is_refused_and_nothing_recorded(
     service: JobService, dispatcher: RecordingDispatcher, owner: UUID
 ) -> None:
     with pytest.raises(ModelNotFoundError):
-        service.submit(owner, JobRequest("claude", ()))
+        service.submit(caller(owner), JobRequest("claude", ()))
     assert service.page(owner, JobFilter()) == ([], False)
     assert dispatcher.dispatched == []
 
@@ -103,7 +92,7 @@ def test_an_unknown_model_is_refused_and_nothing_recorded(
 def test_nothing_is_published_while_the_database_is_down(dispatcher: RecordingDispatcher, owner: UUID) -> None:
     down = Database(Settings(database_url=f"postgresql://nobody@127.0.0.1:{free_port()}/none"))
     with pytest.raises(UnavailableError):
-        JobService(down, dispatcher, CATALOG, SETTINGS).submit(owner, REQUEST)
+        job_service(down, dispatcher).submit(caller(owner), REQUEST)
     assert dispatcher.dispatched == []
 
 

@@ -12,20 +12,15 @@ from app.domain.ids import new_id
 from app.domain.jobs import JobFilter
 from app.domain.lifecycle import Status
 from app.services.jobs import JobService
-from app.settings import Settings
-from app.upstreams.catalog import Catalog
 from tests import rows
-from tests.integration.services.dispatcher import RecordingDispatcher
+from tests.integration.services.owners import job_service
 
 Order = Literal["asc", "desc"]
 
 
 @pytest.fixture
-def service(database: Database, dispatcher: RecordingDispatcher) -> JobService:
-    catalog = Catalog.model_validate(
-        {"upstreams": {"mock": {"base_url": "http://127.0.0.1:1/v1"}}, "models": {"*": {"upstream": "mock"}}}
-    )
-    return JobService(database, dispatcher, catalog, Settings())
+def service(database: Database) -> JobService:
+    return job_service(database)
 
 
 @pytest.fixture

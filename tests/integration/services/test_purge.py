@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, text
 
-from app.db import jobs as db
+from app.db import lookup
 from app.db.engine import Database
 from app.domain.jobs import JobFilter
 from app.domain.lifecycle import TERMINAL, Status
@@ -17,6 +17,8 @@ from app.settings import Settings
 from tests import rows
 from tests.databases import migrated
 from tests.integration.services.dispatcher import RecordingDispatcher
+from tests.integration.services.doorbell import LocalDoorbell
+from tests.integration.services.event_log import MemoryEventLog
 
 JOBS = 100_000
 BATCH = 5_000
@@ -36,8 +38,12 @@ def full(postgres: str) -> Iterator[Database]:
 
 
 def purge(database: Database) -> int:
-    settings = Settings(purge_batch=BATCH)
-    return MaintenanceService(database, RecordingDispatcher(), settings).purge()
+    return service(database, BATCH).purge()
+
+
+def service(database: Database, batch: int) -> MaintenanceService:
+    parts = RecordingDispatcher(), LocalDoorbell(), MemoryEventLog()
+    return MaintenanceService(database, *parts, Settings(purge_batch=batch))
 
 
 def checksum(database: Database, which: str) -> tuple[int, str]:
@@ -72,7 +78,7 @@ def test_two_purges_at_once_share_the_work(own_database: Database) -> None:
 
     def run() -> None:
         start.wait(20)
-        counts.append(MaintenanceService(own_database, RecordingDispatcher(), Settings(purge_batch=500)).purge())
+        counts.append(service(own_database, 500).purge())
 
     both = [Thread(target=run) for _ in range(2)]
     for thread in both:
@@ -95,9 +101,9 @@ def test_an_expired_job_is_invisible_before_it_is_purged(own_database: Database)
 
 
 def _check_visible(connection: Any, owner: UUID, kept: set[UUID], gone: list[UUID]) -> None:
-    assert {job.id for job in db.page(connection, owner, JobFilter())[0]} == kept
-    assert all(db.get(connection, job_id, owner) for job_id in kept)
-    assert [db.get(connection, job_id, owner) for job_id in gone] == [None] * len(gone)
+    assert {job.id for job in lookup.page(connection, owner, JobFilter())[0]} == kept
+    assert all(lookup.get(connection, job_id, owner) for job_id in kept)
+    assert [lookup.get(connection, job_id, owner) for job_id in gone] == [None] * len(gone)
 
 
 def test_a_job_expires_when_its_time_has_come_and_not_before(own_database: Database) -> None:

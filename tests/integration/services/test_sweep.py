@@ -9,11 +9,14 @@ from sqlalchemy import text
 
 from app.db.engine import Database
 from app.db.jobs import MAX_REDISPATCH_INTERVAL
+from app.domain.jobs import Dispatch
 from app.domain.lifecycle import Status
 from app.services.maintenance import MaintenanceService, SweepReport
 from app.settings import Settings
 from tests import rows
 from tests.integration.services.dispatcher import RecordingDispatcher
+from tests.integration.services.doorbell import LocalDoorbell
+from tests.integration.services.event_log import MemoryEventLog
 
 SETTINGS = Settings(redispatch_after=10, redispatch_limit=150, retention=3600)
 NOTHING = SweepReport()
@@ -26,9 +29,12 @@ class World:
     database: Database
     dispatcher: RecordingDispatcher
     owner: UUID
+    doorbell: LocalDoorbell
+    event_log: MemoryEventLog
 
     def sweep(self) -> SweepReport:
-        return MaintenanceService(self.database, self.dispatcher, SETTINGS).sweep()
+        parts = self.dispatcher, self.doorbell, self.event_log
+        return MaintenanceService(self.database, *parts, SETTINGS).sweep()
 
     def put(self, status: Status = Status.QUEUED, **columns: Any) -> UUID:
         with self.database.transaction() as connection:
@@ -44,9 +50,11 @@ class World:
 
 
 @pytest.fixture
-def world(own_database: Database, dispatcher: RecordingDispatcher) -> World:
+def world(
+    own_database: Database, dispatcher: RecordingDispatcher, doorbell: LocalDoorbell, event_log: MemoryEventLog
+) -> World:
     with own_database.transaction() as connection:
-        return World(own_database, dispatcher, rows.add_owner(connection))
+        return World(own_database, dispatcher, rows.add_owner(connection), doorbell, event_log)
 
 
 def test_what_is_not_due_is_left_alone(world: World) -> None:
@@ -64,7 +72,7 @@ def test_the_job_of_a_lost_worker_is_queued_and_published_again(world: World) ->
     assert world.sweep() == SweepReport(rescued=1)
     row = world.row(job_id)
     assert (row.status, row.attempt, row.worker, row.dispatches) == ("queued", 1, None, 0)
-    assert world.dispatcher.dispatched == [(job_id, rows.LIMITS, "default")]
+    assert world.dispatcher.dispatched == [Dispatch(job_id, "default", rows.LIMITS)]
     assert world.sweep() == NOTHING
     assert len(world.dispatcher.dispatched) == 1
 
@@ -193,8 +201,8 @@ def test_a_job_is_published_after_its_commit(world: World) -> None:
     seen: list[str] = []
 
     class Looking(RecordingDispatcher):
-        def dispatch(self, job_id: UUID, *_: object) -> bool:
-            seen.append(world.row(job_id).status)
+        def dispatch(self, message: Dispatch) -> bool:
+            seen.append(world.row(message.job_id).status)
             return True
 
     world.dispatcher = Looking()

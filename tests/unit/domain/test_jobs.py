@@ -1,46 +1,6 @@
-"""The canonical request and what stands around it."""
+"""How jobs can end, and what is said of it."""
 
-import json
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from app.domain.jobs import Failure, InputMessage, JobRequest, Usage
-
-numbers = st.floats(allow_nan=False, allow_infinity=False)
-messages = st.builds(
-    InputMessage,
-    role=st.sampled_from(["system", "user", "assistant"]),
-    texts=st.lists(st.text(), max_size=4).map(tuple),
-)
-requests = st.builds(
-    JobRequest,
-    model=st.text(),
-    inputs=st.lists(messages, max_size=4).map(tuple),
-    instructions=st.none() | st.text(),
-    temperature=st.none() | numbers,
-    top_p=st.none() | numbers,
-    max_output_tokens=st.none() | st.integers(),
-    metadata=st.dictionaries(st.text(), st.text(), max_size=4),
-)
-
-
-@given(requests)
-def test_a_request_survives_its_stored_form(request: JobRequest) -> None:
-    stored = json.dumps(request.to_json())
-    assert JobRequest.from_json(json.loads(stored)) == request
-
-
-def test_parameters_that_were_not_given_are_not_stored() -> None:
-    request = JobRequest(model="m", inputs=(InputMessage("user", ("hi",)),))
-    assert request.to_json() == {"model": "m", "inputs": ({"role": "user", "texts": ("hi",)},)}
-
-
-@pytest.mark.parametrize("name", ["temperature", "top_p", "max_output_tokens"])
-def test_a_zero_is_given(name: str) -> None:
-    request = JobRequest.from_json({"model": "m", "inputs": [], name: 0})
-    assert request.to_json()[name] == 0
+from app.domain.jobs import Failure, Usage
 
 
 def test_only_a_request_that_is_wrong_by_itself_is_not_worth_repeating() -> None:
@@ -64,4 +24,10 @@ def test_failure_codes_are_the_contracts() -> None:
 
 
 def test_usage_is_shown_by_the_contracts_names() -> None:
-    assert Usage(12, 450, 462).to_json() == {"input_tokens": 12, "output_tokens": 450, "total_tokens": 462}
+    assert Usage(12, 450, 462, 5, 40).to_json() == {
+        "input_tokens": 12,
+        "output_tokens": 450,
+        "total_tokens": 462,
+        "cached_tokens": 5,
+        "reasoning_tokens": 40,
+    }

@@ -1,0 +1,136 @@
+"""Clients that never come to an end: they are closed or refused in time, and nobody else waits for them."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.bad_inputs.conftest import running
+from tests.acceptance.bad_inputs.dialects import FREDDY, OPENAI, Dialect, both
+from tests.acceptance.bad_inputs.raw import Connection, ask, request
+from tests.acceptance.bad_inputs.site import CANARY, JSON_TYPE, Site
+from tests.processes import wait_until
+
+PATIENCE = 30.0
+INCOMPLETE = (400, "invalid_request_error", "incomplete_body", None)
+LONG = ("Content-Length", "1000000")
+CHUNKED = ("Transfer-Encoding", "chunked")
+CHUNK = b"10000\r\n" + b" " * 65_536 + b"\r\n"
+
+
+@pytest.fixture(scope="module")
+def hasty(
+    tmp_path_factory: pytest.TempPathFactory, postgres: str, quiet_valkey: str, named_models: Path
+) -> Iterator[Site]:
+    """An API that gives a second where it usually gives 75."""
+    folder = tmp_path_factory.mktemp("hasty")
+    settings = {"GUNICORN_CMD_ARGS": "--keep-alive 1"}
+    with running(folder, postgres, quiet_valkey, named_models, **settings) as made:
+        yield made
+
+
+def drip(connection: Connection, drop: bytes) -> None:
+    """Send a little again and again, until the server has something to say."""
+
+    def answered() -> bool:
+        try:
+            connection.send(drop)
+        except OSError:
+            return True
+        return connection.answered()
+
+    wait_until(answered, PATIENCE, "the server has enough of it")
+
+
+def post(site: Site, dialect: Dialect, *headers: tuple[str, str]) -> bytes:
+    """The head of a create."""
+    return request("POST", dialect.path, [("Authorization", f"Bearer {site.key}"), JSON_TYPE, *headers])
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nX-" + b"a"]
+)
+def test_a_slow_head_is_closed(hasty: Site, start: bytes) -> None:
+    with Connection(hasty.url) as dripping, Connection(hasty.url) as silent:
+        for connection in (dripping, silent):
+            connection.send(start)
+        drip(dripping, b"a")
+        assert dripping.at_end()
+        assert silent.at_end()
+
+
+@both
+@pytest.mark.parametrize(("header", "drop"), [(LONG, b" "), (CHUNKED, b"1\r\n \r\n"), (CHUNKED, b"0")])
+def test_a_slow_body_is_refused(hasty: Site, dialect: Dialect, header: tuple[str, str], drop: bytes) -> None:
+    before = hasty.count()
+    with Connection(hasty.url) as dripping, Connection(hasty.url) as silent:
+        for connection in (dripping, silent):
+            connection.send(post(hasty, dialect, header))
+        drip(dripping, drop)
+        for connection in (dripping, silent):
+            reply = connection.reply()
+            assert reply.error == INCOMPLETE
+            assert reply.header("connection") == "close"
+            assert connection.at_end()
+    assert hasty.count() == before
+
+
+@pytest.mark.parametrize(("header", "drop"), [(LONG, b" "), (CHUNKED, b"1\r\n \r\n")])
+def test_a_slow_body_that_nobody_wants_is_closed(hasty: Site, header: tuple[str, str], drop: bytes) -> None:
+    with Connection(hasty.url) as connection:
+        connection.send(request("POST", OPENAI.path, [("X-API-Key", CANARY), header]))
+        assert connection.reply().status == 401
+        drip(connection, drop)
+        assert connection.at_end()
+
+
+def pour(connection: Connection) -> None:
+    """Send without end, as fast as it goes; OSError once the server has had enough."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        connection.send(CHUNK)
+
+
+@pytest.mark.parametrize("target", ["/nowhere", OPENAI.path])
+def test_a_flood_comes_to_an_end(hasty: Site, target: str) -> None:
+    with Connection(hasty.url) as connection:
+        connection.send(request("POST", target, [("Authorization", f"Bearer {hasty.key}"), JSON_TYPE, CHUNKED]))
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            pour(connection)
+
+
+@contextmanager
+def flood(site: Site, target: str) -> Iterator[None]:
+    """Send a body without end, as fast as it goes, while the block runs."""
+    done = threading.Event()
+
+    def send(connection: Connection) -> None:
+        while not done.is_set():
+            connection.send(CHUNK)
+
+    with Connection(site.url) as connection:
+        connection.send(request("POST", target, [("Authorization", f"Bearer {site.key}"), JSON_TYPE, CHUNKED]))
+        thread = threading.Thread(target=send, args=[connection])
+        thread.start()
+        yield
+        done.set()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("target", ["/nowhere", OPENAI.path])
+def test_nobody_waits_for_a_flood(site: Site, target: str) -> None:
+    with flood(site, target):
+        assert [ask(site.url, request("GET", "/healthz")).status for _ in range(20)] == [200] * 20
+
+
+def test_nobody_waits_for_the_slow(site: Site) -> None:
+    starts = [b"GET / HTTP/1.1\r\n", post(site, FREDDY, LONG), post(site, OPENAI, CHUNKED) + b"10000\r\n"]
+    with ExitStack() as stack:
+        for start in starts * 100:
+            stack.enter_context(Connection(site.url)).send(start)
+        assert ask(site.url, request("GET", "/healthz")).status == 200
+        assert site.create(FREDDY)
