@@ -57,9 +57,7 @@ class EventStream:
                 return
             if not frame.startswith(b":"):
                 name, data = frame.split(b"\n", 1)
-                yield Event(
-                    name.removeprefix(b"event: ").decode(), json.loads(data.removeprefix(b"data: ")), frame
-                )
+                yield Event(name.removeprefix(b"event: ").decode(), json.loads(data.removeprefix(b"data: ")), frame)
         raise AssertionError("the stream ended without [DONE]")
 
     def _read(self) -> Iterator[bytes]:

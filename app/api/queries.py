@@ -70,7 +70,7 @@ Cursor = Annotated[str, AfterValidator(_of_a_response)]
 PageLimit = Annotated[int, Field(ge=1, le=100)]
 Order = Literal["asc", "desc"]
 UnixTime = Annotated[int, Field(ge=0, le=UNIX_TIME_MAX)]
-Wait = Annotated[float, Field(ge=0, le=MAX_WAIT)]
+Wait = Annotated[float, Field(ge=0, le=MAX_WAIT, allow_inf_nan=False)]
 
 
 class CreateQuery(Query):
@@ -87,7 +87,7 @@ class GetQuery(Query):
     """Answer when the response has ended, or as it is after so many seconds."""
     stream: bool = False
     """Answer with the events of the response, if it was created with `stream: true`."""
-    starting_after: Annotated[int, Field(ge=0)] | None = None
+    starting_after: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
     """Only the events after the one with this number."""
     include: Includes | None = None
     """Accepted: everything there is is always shown."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
+from uuid import UUID
 
 from flask import Response, jsonify, request
 
@@ -37,7 +38,7 @@ def create(dialect: Dialect, job_request: JobRequest, body: JSON, wait: float | 
     elif not job.background:
         response = _synchronous(dialect, job)
     else:
-        response = show(dialect, job, wait)
+        response = _waited(dialect, job.id, wait, job)
     if submitted.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
@@ -49,7 +50,7 @@ def get(dialect: Dialect, response_id: str, query: GetQuery) -> Response:
     if query.stream:
         job = container().streams.open(caller().api_key_id, job_id)
         return stream(dialect, job, -1 if query.starting_after is None else query.starting_after)
-    return show(dialect, container().jobs.get(caller().api_key_id, job_id), query.wait)
+    return _waited(dialect, job_id, query.wait)
 
 
 def list_page(dialect: Dialect, query: ListQuery) -> Response:
@@ -60,18 +61,27 @@ def list_page(dialect: Dialect, query: ListQuery) -> Response:
     return jsonify({"object": "list", "data": data, **ends, "has_more": has_more})
 
 
-def show(dialect: Dialect, job: Job, wait: float | None = None) -> Response:
-    """The job as it is now, or after up to `wait` seconds (of the query, or of the Prefer header) as it ended.
-
-    While it has not ended the reply says when to ask again.
+def _waited(dialect: Dialect, job_id: UUID | None, wait: float | None, job: Job | None = None) -> Response:
+    """The job as it is now (`job`, if that is known), or after up to `wait` seconds (of the query, or of the Prefer
+    header) as it ended.
     """
-    preferred = None if wait is not None else _preferred_wait()
-    seconds = wait if wait is not None else preferred or 0
-    if seconds and not job.status.terminal:
-        job = container().waiting.until_ended(job.api_key_id, job.id, seconds)
-    response = jsonify(dialect.present(job, position=container().jobs.position(job)))
+    preferred = _preferred_wait() if wait is None else None
+    seconds, position = wait or preferred, None
+    if seconds and job_id:
+        job = container().waiting.until_ended(caller().api_key_id, job_id, seconds)
+        position = container().waiting.position(job)
+    elif job is None:
+        job = container().jobs.get(caller().api_key_id, job_id)
+        position = container().jobs.position(job)
+    response = _show(dialect, job, position)
     if preferred is not None:
         response.headers["Preference-Applied"] = f"wait={preferred}"
+    return response
+
+
+def _show(dialect: Dialect, job: Job, position: int | None = None) -> Response:
+    """The job; while it has not ended the reply says when to ask again."""
+    response = jsonify(dialect.present(job, position=position))
     if not job.status.terminal:
         pause = _poll_pause(job)
         response.headers["Retry-After"] = str(pause)
@@ -90,7 +100,7 @@ def _synchronous(dialect: Dialect, job: Job) -> Response:
     if job.status is Status.FAILED:
         failure = Failure(job.error_code or Failure.SERVER_ERROR)
         raise SynchronousError(job.error_message or "", code=failure.value, job_id=public_id(job.id))
-    return show(dialect, job)
+    return _show(dialect, job)
 
 
 def _poll_pause(job: Job) -> int:

@@ -47,6 +47,7 @@ class Assembler:
     completed: Completed | None = None
     _output: list[JSON] = field(default_factory=list)
     _calls: dict[int, JSON] = field(default_factory=dict)
+    _arguments: dict[int, list[str]] = field(default_factory=dict)
     """Open function calls by the server's index. They may grow side by side, and are closed at the end."""
     _open: JSON | None = None
     """The message or the reasoning that is being said."""
@@ -137,13 +138,14 @@ class Assembler:
         call = self._calls[delta.index]
         if not delta.arguments:
             return events
-        call["arguments"] += delta.arguments
+        self._arguments[delta.index].append(delta.arguments)
         return [*events, {"type": "response.function_call_arguments.delta", **self._at(call), "delta": delta.arguments}]
 
     def _open_call(self, delta: ToolCallDelta) -> JSON:
         item = self._add("function_call", "fc", {"name": delta.name, "arguments": ""})
         item["call_id"] = delta.call_id or item["id"].replace("fc_", "call_")
         self._calls[delta.index] = item
+        self._arguments[delta.index] = []
         return self._added(item)
 
     def _close_call(self, call: JSON, status: str) -> list[JSON]:
@@ -167,7 +169,8 @@ class Assembler:
             events = self._say("output_text", "", {"logprobs": []})
         status = "incomplete" if finish.incomplete_reason else "completed"
         events += self._close_item(status)
-        for call in self._calls.values():
+        for index, call in self._calls.items():
+            call["arguments"] = "".join(self._arguments[index])
             events += self._close_call(call, status)
         self.completed = Completed(self._output, finish.usage, finish.incomplete_reason)
         return events

@@ -23,6 +23,8 @@ BATCH = 1000
 READERS = 4
 """Waiters of one process that read the database at once: when thousands wake together they take turns, and leave
 connections to the requests that come in meanwhile."""
+OUTAGE_PAUSE = 1.0
+"""Seconds after which a waiter asks a database again that did not answer."""
 TURN_TIMEOUT = 30.0
 """Seconds that a waiter waits for its turn."""
 
@@ -93,14 +95,31 @@ class WaitService:
     watch: Watch
 
     def until_ended(self, api_key_id: UUID, job_id: UUID, timeout: float) -> Job:
-        """The job as soon as it has ended, or as it is after `timeout` seconds. Raises NotFoundError."""
+        """The job as soon as it has ended, or as it is after `timeout` seconds.
+
+        Raises NotFoundError, and UnavailableError if the database is down; an outage in the middle is waited out.
+        """
         deadline = time.monotonic() + timeout
+        job: Job | None = None
         with self.watch.listen(job_id) as bell:
             while True:
-                with self.watch.turn():
-                    job = self.jobs.get(api_key_id, job_id)
+                try:
+                    with self.watch.turn():
+                        job = self.jobs.get(api_key_id, job_id)
+                except UnavailableError:
+                    if job is None or time.monotonic() >= deadline:
+                        raise
+                    bell.wait(OUTAGE_PAUSE)
+                    continue
                 if job.status.terminal or not _rings(bell, deadline):
                     return job
+
+    def position(self, job: Job) -> int | None:
+        """The place of a queued job in its queue; None once it left."""
+        if job.status is not Status.QUEUED:
+            return None
+        with self.watch.turn():
+            return self.jobs.position(job)
 
 
 def _rings(bell: Bell, deadline: float) -> bool:

@@ -37,7 +37,7 @@ def streamed(events: Iterable[JSON]) -> Iterator[Delta]:
     reader = _Reader()
     for event in events:
         kind = str(event.get("type"))
-        if kind == "error" or "error" in event:
+        if kind == "error" or event.get("error"):
             raise reported_error(event.get("error") or event)
         if kind in _ENDS:
             response = reading.as_object(event.get("response"))

@@ -1,6 +1,6 @@
 """Streams on real processes: all four ends, readers that leave, lose the broker, or go on at another API process."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -20,7 +20,7 @@ def stream(client: Client, text: str, *, background: bool = True, model: str = "
     return EventStream(client, "POST", "/v1/responses", body)
 
 
-def until(events: Any, name: str) -> Event:
+def until(events: Iterator[Event], name: str) -> Event:
     return next(event for event in events if event.name == name)
 
 

@@ -74,7 +74,7 @@ def kind(schema: JSON) -> Markup:
     if "allOf" in schema:
         return kind(schema["allOf"][0])
     if "contentSchema" in schema:
-        return Markup("stream of {}").format(kind(schema["contentSchema"]))
+        return Markup("{} as JSON").format(kind(schema["contentSchema"]))
     values = [schema["const"]] if "const" in schema else schema.get("enum")
     if values:
         return Markup(" or ").join(Markup("<code>{}</code>").format(json.dumps(value)) for value in values)

@@ -58,6 +58,18 @@ CODES: dict[str, Code] = {
         "This API key lacks the scope `responses:write`. Use one that has it.",
     ),
     "duplicate_header": Code(400, "Two keys in one request.", "Send one API key in one header."),
+    # The request as such
+    "invalid_http": Code(
+        400,
+        "The request is not well-formed HTTP.",
+        "The request is not well-formed HTTP/1.1. Use an HTTP library.",
+    ),
+    "uri_too_long": Code(414, "The address is too long.", "The address is too long. Shorten its query."),
+    "headers_too_large": Code(
+        431,
+        "The headers are too large.",
+        "The headers are too large. Send fewer, and shorter ones.",
+    ),
     # The body, before anybody looks at what it says
     "unsupported_media_type": Code(
         415,

@@ -23,7 +23,7 @@ ANSWERS: dict[str, JSON] = {
     "RateLimit": _header("What is left, and for how many seconds that holds.", '"create";r=5999;t=42'),
     "Retry-After": _header("Seconds to wait before the same is asked again.", "2", pattern="^[0-9]+$"),
     "OpenAI-Poll-After-Ms": _header("`Retry-After` in milliseconds, as OpenAI's SDKs read it.", "2000"),
-    "ETag": _header("Names this state of the response. Send it as `If-None-Match`.", '"3f1c…"'),
+    "ETag": _header("Names this state of the response. Send it as `If-None-Match`.", '"5739f2f8"'),
     "Preference-Applied": _header("The wait that was granted, if `Prefer` asked for one.", "wait=30"),
     "Idempotency-Replayed": _header(
         "The `Idempotency-Key` was used before, and this is the response that was made then.", "true", enum=["true"]
@@ -53,7 +53,9 @@ REQUESTS: dict[str, JSON] = {
         "it. Anything else is ignored.",
         "wait=30",
     ),
-    "If-None-Match": _header("An `ETag`. If it is still the right one the answer is 304, without a body.", '"3f1c…"'),
+    "If-None-Match": _header(
+        "An `ETag`. If it is still the right one the answer is 304, without a body.", '"5739f2f8"'
+    ),
     "X-Client-Request-Id": _header("Your own id for this request; it is written to the log.", "job-7-try-2"),
 }
 

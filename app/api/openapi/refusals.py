@@ -1,5 +1,9 @@
 """Which errors a route may answer with, and how the document tells of them."""
 
+import json
+
+from pydantic import BaseModel
+
 from app.api.openapi.codes import CODES
 from app.api.openapi.headers import header_references
 from app.api.operation import Operation
@@ -9,10 +13,20 @@ _ERROR = {"$ref": "#/components/schemas/Error"}
 _MORE_HEADERS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
 _BEFORE_COUNTING = {401}
 
-_KEY = ("invalid_api_key", "expired_api_key", "insufficient_scope", "duplicate_header")
-_ANY_QUERY = ("invalid_encoding", "unknown_parameter", "invalid_value", "invalid_unicode")
-_QUERY = ("invalid_type", "out_of_range")
-_BODY = (
+_ANY_REQUEST = ("invalid_http", "uri_too_long", "headers_too_large", "server_error")
+_WITH_KEY = (
+    "invalid_api_key",
+    "expired_api_key",
+    "insufficient_scope",
+    "duplicate_header",
+    "rate_limit_exceeded",
+    "unavailable",
+    "unknown_parameter",
+    "invalid_encoding",
+    "invalid_unicode",
+    "invalid_value",
+)
+_WITH_BODY = (
     "unsupported_media_type",
     "request_too_large",
     "incomplete_body",
@@ -20,25 +34,37 @@ _BODY = (
     "json_too_deep",
     "duplicate_key",
     "invalid_number",
-    "missing_required_parameter",
     "unsupported_parameter",
-    "array_too_long",
-    "string_too_long",
-    "too_many_properties",
 )
-_ALWAYS = ("rate_limit_exceeded", "unavailable")
+# What a schema that says one of these refuses.
+_OF_KEYWORDS = {
+    "type": "invalid_type",
+    "required": "missing_required_parameter",
+    "minLength": "missing_required_parameter",
+    "minItems": "missing_required_parameter",
+    "minimum": "out_of_range",
+    "maximum": "out_of_range",
+    "maxLength": "string_too_long",
+    "maxItems": "array_too_long",
+    "maxProperties": "too_many_properties",
+}
 
 
 def codes_of(declared: Operation) -> list[str]:
     """The codes that a route may answer with: those of all that it reads, and its own."""
-    found = set(declared.errors) | {"server_error"}
+    found = {*declared.errors, *_ANY_REQUEST}
     if declared.scope:
-        found |= {*_KEY, *_ANY_QUERY, *_ALWAYS}
-    if declared.query.model_fields:
-        found |= set(_QUERY)
+        found |= {*_WITH_KEY, *_refused_by(declared.query)}
     if declared.body:
-        found |= {*_QUERY, *_BODY}
+        found |= {*_WITH_BODY, *_refused_by(declared.body)}
     return [code for code in CODES if code in found]
+
+
+def _refused_by(model: type[BaseModel]) -> set[str]:
+    """The codes of all that the model's fields may be wrong about."""
+    schema = model.model_json_schema()
+    said = json.dumps({name: schema[name] for name in ("properties", "$defs", "required") if name in schema})
+    return {code for keyword, code in _OF_KEYWORDS.items() if f'"{keyword}":' in said}
 
 
 def refusals_of(declared: Operation, counted: tuple[str, ...]) -> JSON:

@@ -9,9 +9,9 @@ from app.api.openapi.refusals import refusals_of
 from app.api.operation import Answer, Operation
 from app.domain.requests import JSON
 
-_EVENTS = (
-    "Server-sent events: for each a line `event:` with its type, a line `data:` with one JSON object, and an empty "
-    "line. A comment line (`: keep-alive`) now and then keeps the connection awake. The last frame is `data: [DONE]`."
+_STREAM = (
+    "Server-sent events; the schema is that of one. `event` is the type of the event in `data`. A comment line "
+    "(`: keep-alive`) now and then keeps the connection awake. After the last event comes `data: [DONE]`."
 )
 
 
@@ -36,18 +36,21 @@ def _answer(answer: Answer, references: Mapping[Any, JSON], counted: tuple[str, 
     elif answer.media_type != "application/json":
         content[answer.media_type] = {"schema": {"type": "string"}}
     if answer.events:
-        # OpenAPI 3.1 has no word of its own for streams: `contentSchema` says what each `data:` holds.
-        content["text/event-stream"] = {
-            "schema": {
-                "type": "string",
-                "description": _EVENTS,
-                "contentMediaType": "text/event-stream",
-                "contentSchema": references[answer.events],
-            }
-        }
+        content["text/event-stream"] = {"schema": _frame(references[answer.events])}
     return {
         "description": answer.description,
         "headers": header_references(*answer.headers, *counted),
         **({"content": content} if content else {}),
         **({"links": links} if links else {}),
+    }
+
+
+def _frame(event: JSON) -> JSON:
+    """One frame of a stream: OpenAPI 3.1 has no word of its own for streams."""
+    one = {"type": "string", "contentMediaType": "application/json", "contentSchema": event}
+    return {
+        "type": "object",
+        "description": _STREAM,
+        "properties": {"event": {"type": "string"}, "data": {"anyOf": [{"const": "[DONE]"}, one]}},
+        "required": ["data"],
     }

@@ -23,11 +23,15 @@ ENDED = {"completed", "failed", "cancelled", "refused"}
 app = Celery("pipeline", broker=REDIS, backend=REDIS)
 app.conf.update(
     broker_connection_retry_on_startup=True,
-    # Acknowledged when it is done, a task whose worker was killed comes to another one after the visibility timeout.
-    # That must be longer than any look and any countdown, or tasks run twice for nothing.
+    # Acknowledged only when it is done, a task whose worker was killed comes to another one after the visibility
+    # timeout. That must be longer than any look and any countdown, or tasks run twice for nothing.
     task_acks_late=True,
     worker_prefetch_multiplier=1,
-    broker_transport_options={"visibility_timeout": float(os.environ.get("PIPELINE_VISIBILITY", "600"))},
+    broker_transport_options={
+        "visibility_timeout": float(os.environ.get("PIPELINE_VISIBILITY", "600")),
+        # Workers look for such tasks every 10 s, not every 100.
+        "unacked_restore_throttle": 1,
+    },
     result_expires=86_400,
 )
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,24 @@ def test_a_job_that_is_listened_to_again_and_again_is_heard_each_time(
         with listening.listen(job_id) as bell:
             ringing.ring([job_id])
             assert bell.wait(DEADLINE) == STATE
+
+
+@pytest.mark.parametrize("patience", [DEADLINE, 0.05])
+def test_a_slow_way_to_the_broker_loses_no_ring(
+    ringing: RedisDoorbell, listening: RedisDoorbell, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    """Listening begins when the subscription is confirmed; who did not wait for that is rung to look."""
+    monkeypatch.setattr(module, "TIMEOUT", patience)
+    connection: Any = listening._connection
+    send = connection.send_command
+
+    def send_later(*command: str, **options: Any) -> None:
+        threading.Timer(0.2, send, command, options).start()
+
+    monkeypatch.setattr(connection, "send_command", send_later)
+    with listening.listen(job_id := new_id()) as bell:
+        ringing.ring([job_id])
+        assert bell.wait(DEADLINE) == STATE
 
 
 def test_the_very_first_that_listens_misses_nothing(ringing: RedisDoorbell, broker_url: str, job_id: UUID) -> None:

@@ -16,7 +16,7 @@ from app.settings import Settings
 from tests.integration.api.conftest import BODY, Api, refused, stored
 from tests.processes import free_port
 
-PUBLIC = {"ops.healthz", "ops.readyz"}
+PUBLIC = {"ops.healthz", "ops.readyz", "openapi.document", "docs.docs"}
 """The endpoints that need no key, by decision."""
 INVALID = (401, "authentication_error", "invalid_api_key", None)
 EXPIRED = (401, "authentication_error", "expired_api_key", None)

@@ -1,5 +1,6 @@
 """Streams end to end without HTTP: a worker and an API process on a real database and a real Valkey."""
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from app.adapters.events import RedisEventLog
 from app.adapters.redis_client import redis_client
 from app.db.engine import Database
 from app.domain.deltas import TextDelta
+from app.domain.events import unpack
 from app.domain.jobs import Job
 from app.services.jobs import JobService
 from app.services.streams import Announcement, StreamEvent, StreamService
@@ -105,6 +107,11 @@ class Stage:
         job: Job = self.streams.open(self.owner, job_id)
         assert job.status.terminal
         return [seen(event) for event in self.streams.read(job, after) if event]
+
+
+def kept(row: Any) -> str:
+    """The text of the log that is kept with a job's row."""
+    return "".join(json.loads(event).get("delta", "") for event in unpack(row.events))
 
 
 def words(*said: str) -> list[TextDelta]:

@@ -12,7 +12,7 @@ from app.domain.errors import ExpiredKeyError, InvalidKeyError, InvalidRequestEr
 from app.domain.ids import new_id
 from app.domain.rates import KeyLimits, Overrides, Rate
 from app.domain.secrets import new_key
-from app.services.keys import DEFAULT_SCOPES, KeyService
+from app.services.keys import DEFAULT_SCOPES, Caller, KeyService
 from app.settings import Settings
 from tests.processes import free_port
 from tests.statements import recorded
@@ -105,12 +105,36 @@ def test_a_verified_key_is_trusted_for_as_long_as_the_cache_says(
     _, key = service.create("mine", DEFAULT_SCOPES)
     caller = service.verify(key)
     with recorded(database) as sent:
-        clock.now += CACHE_SECONDS - 0.01
+        clock.now += CACHE_SECONDS * 0.79
         assert service.verify(key) == caller
         assert sent == []
-        clock.now += 0.01
+        clock.now += CACHE_SECONDS * 0.02
         assert service.verify(key) == caller
         assert sent
+
+
+def test_one_request_looks_a_key_up_again_for_all(
+    service: KeyService, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, key = service.create("mine", DEFAULT_SCOPES)
+    caller = service.verify(key)
+    looked_up = []
+
+    def look_up(_: object, wanted: bytes) -> Caller:
+        looked_up.append(wanted)
+        if len(looked_up) == 1:
+            # While the database has not answered another request comes, and goes by what is known.
+            assert service.verify(key) == caller
+        return caller
+
+    monkeypatch.setattr(KeyService, "_look_up", look_up)
+    clock.now += CACHE_SECONDS * 0.9
+    service.verify(key)
+    assert len(looked_up) == 1
+    # Once it is out of the cache nobody is let in unasked, whoever else is asking.
+    clock.now += CACHE_SECONDS
+    service.verify(key)
+    assert len(looked_up) == 2
 
 
 def test_a_revoked_key_is_refused_within_the_cache_time(service: KeyService, clock: Clock) -> None:

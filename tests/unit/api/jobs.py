@@ -13,11 +13,12 @@ from app.api.validation import validate
 from app.domain.errors import InvalidRequestError
 from app.domain.jobs import Job
 from app.domain.lifecycle import Status
+from app.domain.requests import JSON
 
 CANARY = "canary-b3d0"
 
 CREATED_AT = datetime(2025, 3, 9, 2, 15, 42, 999_999, tzinfo=UTC)
-OUTPUT = [
+OUTPUT: list[JSON] = [
     {
         "type": "message",
         "id": "msg_1",
@@ -26,7 +27,7 @@ OUTPUT = [
         "content": [{"type": "output_text", "text": "Here", "annotations": [], "logprobs": []}],
     }
 ]
-REASONING = {"type": "reasoning", "id": "rs_1", "status": "completed", "summary": []}
+REASONING: JSON = {"type": "reasoning", "id": "rs_1", "status": "completed", "summary": []}
 USAGE = {"input_tokens": 12, "output_tokens": 450, "total_tokens": 462, "cached_tokens": 3, "reasoning_tokens": 7}
 QUEUED = Job(
     id=UUID("0195a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"),

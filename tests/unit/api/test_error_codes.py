@@ -44,7 +44,15 @@ def literals(tree: ast.Module) -> Iterator[str]:
 def raised() -> set[str]:
     codes = {code for tree in parsed() for code in literals(tree)}
     codes |= set(validation._CODES.values()) | {failure.value for failure in Failure}
-    return codes | {code for _, code, _ in errors._HTTP_ERRORS.values()}
+    return codes | {code for _, code, _ in errors._HTTP_ERRORS.values()} | set(refused_by_the_server())
+
+
+def refused_by_the_server() -> Iterator[str]:
+    """The codes of what gunicorn refuses before the app sees it: status, code and message."""
+    for node in ast.walk(ast.parse((APP / "gunicorn.py").read_text())):
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            (code,) = (part.value for part in node.value.elts[1:2] if isinstance(part, ast.Constant))
+            yield str(code)
 
 
 def test_every_code_that_is_raised_is_documented_and_no_other() -> None:
@@ -58,7 +66,9 @@ def kinds(cls: type[domain.ServiceError]) -> Iterator[type[domain.ServiceError]]
 
 
 def test_statuses_and_types_are_those_of_the_errors() -> None:
-    for cls in set(kinds(domain.ServiceError)) - {domain.SynchronousError, domain.ConfigurationError}:
+    for cls in kinds(domain.ServiceError):
+        if cls in (domain.SynchronousError, domain.ConfigurationError):
+            continue
         status, kind = next((status, kind) for known, status, kind in errors._MEANINGS if issubclass(cls, known))
         assert (CODES[cls.code].status, CODES[cls.code].type) == (status, kind), cls
     for status, (kind, code, _) in errors._HTTP_ERRORS.items():

@@ -163,7 +163,7 @@ def test_events_that_say_nothing_new_are_passed_over() -> None:
         event("created", response={}),
         event("web_search_call.searching"),
         event("output_text.done", text="a"),
-        {"type": "keepalive"},
+        {"type": "keepalive", "error": None},
         {},
     )
     assert read(*events, text("a"), end()) == [TextDelta("a")]
