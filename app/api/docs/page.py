@@ -12,6 +12,7 @@ from app.domain.requests import JSON
 
 _CODE = re.compile(r"`([^`]+)`")
 _STRONG = re.compile(r"\*\*([^*]+)\*\*")
+_NULL = {"type": "null"}
 _BOUNDS = {
     "minimum": "at least {}",
     "maximum": "at most {}",
@@ -78,8 +79,12 @@ def kind(schema: JSON) -> Markup:
     values = [schema["const"]] if "const" in schema else schema.get("enum")
     if values:
         return Markup(" or ").join(Markup("<code>{}</code>").format(json.dumps(value)) for value in values)
-    bounds = [text.format(schema[name]) for name, text in _BOUNDS.items() if name in schema]
+    bounds = [_bound(name, text, schema[name]) for name, text in _BOUNDS.items() if name in schema]
     return Markup(", ").join([_plain(schema), *bounds])
+
+
+def _bound(name: str, text: str, limit: object) -> str:
+    return "not empty" if name in {"minLength", "minItems"} and limit == 1 else text.format(limit)
 
 
 def _plain(schema: JSON) -> Markup:
@@ -95,14 +100,16 @@ def fields(schema: JSON) -> list[Field]:
     """The properties of an object."""
     required = schema.get("required", [])
     return [
-        Field(name, kind(inner), name in required, _description(inner))
+        Field(name, kind(inner if name in required else _without_null(inner)), name in required, _description(inner))
         for name, inner in schema.get("properties", {}).items()
     ]
 
 
-def options(schema: JSON) -> Markup | None:
-    """What a schema is that is no object with properties."""
-    return None if "properties" in schema else kind(schema)
+def _without_null(schema: JSON) -> JSON:
+    """What can be left out need not be said to be null as well."""
+    return (
+        schema | {"anyOf": [option for option in schema["anyOf"] if option != _NULL]} if "anyOf" in schema else schema
+    )
 
 
 def _description(schema: JSON) -> Markup:

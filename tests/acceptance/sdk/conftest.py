@@ -77,9 +77,9 @@ def openai(shared: Client, connect: Connect) -> OpenAI:
     return connect(shared.url, shared.key)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def workerless(tmp_path_factory: pytest.TempPathFactory, postgres: str, valkey: str) -> Iterator[Workerless]:
-    """One for all tests of a file; it serves one model alone."""
+    """One for all tests; it serves one model alone."""
     folder = tmp_path_factory.mktemp("workerless")
     models = folder / "models.toml"
     models.write_text(f'[upstreams.none]\nbase_url = "{NOWHERE}"\n[models."{MODEL}"]\nupstream = "none"\n')

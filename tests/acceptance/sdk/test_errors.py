@@ -59,7 +59,7 @@ def test_a_model_that_is_not_served(workerless: Workerless, connect: Connect) ->
     [
         ({"temperature": 9}, "out_of_range", "temperature"),
         ({"previous_response_id": UNKNOWN}, "previous_response_not_found", "previous_response_id"),
-        ({"tools": [{"type": "web_search"}]}, "unsupported_parameter", "tools[0]"),
+        ({"tools": [{"type": "web_search"}]}, "unsupported_parameter", "tools[0].type"),
         ({"extra_body": {"no_such": 1}}, "unknown_parameter", "no_such"),
     ],
 )

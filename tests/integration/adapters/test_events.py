@@ -228,8 +228,7 @@ def test_a_broker_that_is_down_costs_nothing_but_the_events(
     down: RedisEventLog, job_id: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
     use(down, job_id)
-    [record] = caplog.records
-    assert "broker unavailable" in record.message
+    assert caplog.text.count("broker unavailable") == 1
 
 
 def test_a_frozen_broker_is_waited_for_once_and_used_again_when_it_is_back(
@@ -241,7 +240,7 @@ def test_a_frozen_broker_is_waited_for_once_and_used_again_when_it_is_back(
     for _ in range(50):
         use(log, job_id)
     # Of two hundred calls.
-    assert 1 <= len(caplog.records) < 10
+    assert 1 <= caplog.text.count("broker unavailable") < 10
     own_valkey.process.resume()
     wait_until(lambda: log.read(job_id, 0), DEADLINE, "the log can be read again")
     assert read(log, job_id) == EVENTS[:4]

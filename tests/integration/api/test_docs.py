@@ -165,6 +165,8 @@ def test_text_is_escaped_and_marked() -> None:
     ("schema", "said"),
     [
         ({"type": "integer", "minimum": 1, "maximum": 9}, "integer, at least 1, at most 9"),
+        ({"type": "string", "minLength": 1, "maxLength": 9}, "string, not empty, at most 9 characters"),
+        ({"type": "array", "minItems": 2}, "list of anything, at least 2 of them"),
         ({"$ref": "#/components/schemas/A"}, '<a href="#schema-A">A</a>'),
         ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "string or null"),
         ({"type": "array", "items": {"$ref": "#/components/schemas/A"}}, 'list of <a href="#schema-A">A</a>'),

@@ -46,7 +46,8 @@ def nodes(value: Any) -> Iterator[Any]:
 def test_it_is_openapi_3_1(document: Any) -> None:
     assert document["openapi"].startswith("3.1.")
     assert [str(error) for error in OPENAPI_31_VALIDATOR.iter_errors(document)] == []
-    for schema in document["components"]["schemas"].values():
+    for name, schema in document["components"]["schemas"].items():
+        assert re.fullmatch(r"[A-Z][A-Za-z]+", name)
         Draft202012Validator.check_schema(schema)
 
 

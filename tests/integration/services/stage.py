@@ -3,11 +3,11 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from app.adapters.doorbell import RedisDoorbell
 from app.adapters.events import RedisEventLog
 from app.adapters.redis_client import redis_client
 from app.db.engine import Database
@@ -19,6 +19,7 @@ from app.services.streams import Announcement, StreamEvent, StreamService
 from app.services.waiting import Watch
 from app.settings import Settings
 from tests import rows
+from tests.doorbells import process_doorbell
 from tests.integration.services.dispatcher import RecordingDispatcher
 from tests.integration.services.owners import job_service
 from tests.integration.services.worker import Piece, Script, Worker
@@ -73,17 +74,22 @@ class Stage:
 
     def __init__(self, database: Database, owner: UUID, broker_url: str, readers: Database | None = None) -> None:
         self.owner = owner
+        self._stack = ExitStack()
         self.client = redis_client(Settings(broker_url=broker_url))
-        parts = RedisDoorbell(self.client), RedisEventLog(self.client)
+        parts = self._stack.enter_context(process_doorbell(broker_url)), RedisEventLog(self.client)
         self.worker = Worker(database, Script(), RecordingDispatcher(), WORKER, *parts)
         self.jobs, self.streams = self.process(broker_url, readers or database)
 
     def process(self, broker_url: str, database: Database) -> tuple[JobService, StreamService]:
         """One more API process."""
-        client = redis_client(Settings(broker_url=broker_url))
-        doorbell, event_log = RedisDoorbell(client), RedisEventLog(client)
+        doorbell = self._stack.enter_context(process_doorbell(broker_url))
+        event_log = RedisEventLog(redis_client(Settings(broker_url=broker_url)))
         jobs = job_service(database, doorbell=doorbell, event_log=event_log)
         return jobs, StreamService(database, jobs, event_log, Watch(database, doorbell, interval=5))
+
+    def close(self) -> None:
+        """End the processes."""
+        self._stack.close()
 
     def submit(self, **columns: Any) -> UUID:
         with self.worker.database.transaction() as connection:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -47,8 +48,9 @@ def short_tick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stage(database: Database, owner: UUID, broker_url: str) -> Stage:
-    return Stage(database, owner, broker_url)
+def stage(database: Database, owner: UUID, broker_url: str) -> Iterator[Stage]:
+    with closing(Stage(database, owner, broker_url)) as made:
+        yield made
 
 
 def numbered(events: list[tuple[int, Any]]) -> bool:
@@ -191,6 +193,7 @@ def test_a_reader_outlives_an_outage_of_the_database(own_database: Database, bro
         live = reader.whole()
     assert (numbered(live), texts(live), live[-1][1]) == (True, "ab", "completed")
     assert live == stage.read(job_id)
+    stage.close()
     stage.streams.database.close()
 
 

@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from app.adapters.doorbell import RedisDoorbell
-from app.adapters.redis_client import redis_client
 from app.db import jobs as db
 from app.db.engine import Database
 from app.domain.errors import NotFoundError, UnavailableError
@@ -19,9 +18,9 @@ from app.domain.lifecycle import TERMINAL, Status
 from app.domain.ports import NOTHING, STATE, Doorbell
 from app.services import waiting
 from app.services.waiting import WaitService, Watch
-from app.settings import Settings
 from tests import rows
 from tests.databases import migrated
+from tests.doorbells import process_doorbell
 from tests.integration.services.doorbell import LocalDoorbell
 from tests.integration.services.outage import outage
 from tests.integration.services.owners import job_service
@@ -196,14 +195,20 @@ def test_hundreds_that_wait_for_one_database_connection_each_are_all_told(narrow
     with narrow.transaction() as connection:
         owner = rows.add_owner(connection)
         job_ids = [rows.put(connection, owner, Status.IN_PROGRESS) for _ in range(WAITERS)]
-    doorbell = RedisDoorbell(redis_client(Settings(broker_url=broker_url)))
+    with process_doorbell(broker_url) as doorbell, process_doorbell(broker_url) as ringing:
+        _check_all_told(narrow, owner, job_ids, doorbell, ringing)
+
+
+def _check_all_told(
+    narrow: Database, owner: UUID, job_ids: list[UUID], doorbell: RedisDoorbell, ringing: RedisDoorbell
+) -> None:
     wait = service(narrow, doorbell)
     waiters = [Waiter(partial(wait.until_ended, owner, job_id, NEVER)) for job_id in job_ids]
     wait_until(lambda: len(doorbell.listened()) == WAITERS, DEADLINE, "all of them wait")
     with narrow.transaction() as connection:
         for job_id in job_ids:
             assert db.cancel(connection, db.jobs.id == job_id, retention=60)
-    RedisDoorbell(redis_client(Settings(broker_url=broker_url))).ring(job_ids)
+    ringing.ring(job_ids)
     assert [waiter.answer().id for waiter in waiters] == job_ids
     assert {waiter.answer().status for waiter in waiters} == {Status.CANCELLED}
     assert doorbell.listened() == []
