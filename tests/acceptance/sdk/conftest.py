@@ -48,25 +48,29 @@ def witness() -> Iterator[Witness]:
     assert not made.problems, "\n".join(dict.fromkeys(made.problems))
 
 
+def synchronous(witness: Witness, url: str, key: str, *, max_retries: int = 0) -> OpenAI:
+    """The SDK's synchronous client."""
+    http = DefaultHttpx2Client(transport=WitnessedTransport(witness))
+    return OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=max_retries, http_client=http)
+
+
+def asynchronous(witness: Witness, url: str, key: str, *, max_retries: int = 0) -> AsyncOpenAI:
+    """The SDK's asynchronous client."""
+    http = DefaultAsyncHttpx2Client(transport=AsyncWitnessedTransport(witness))
+    return AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=max_retries, http_client=http)
+
+
 @pytest.fixture(params=["sync", "async"])
 def connect(request: pytest.FixtureRequest, witness: Witness) -> Iterator[Connect]:
     """Both clients of the OpenAI SDK: a test runs once with each."""
     with ExitStack() as stack:
-        if request.param == "sync":
+        runner = stack.enter_context(asyncio.Runner())
 
-            def made(url: str, key: str, *, max_retries: int = 0) -> OpenAI:
-                http = DefaultHttpx2Client(transport=WitnessedTransport(witness))
-                client = OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=max_retries, http_client=http)
-                return stack.enter_context(client)
-
-        else:
-            runner = stack.enter_context(asyncio.Runner())
-
-            def made(url: str, key: str, *, max_retries: int = 0) -> OpenAI:
-                http = DefaultAsyncHttpx2Client(transport=AsyncWitnessedTransport(witness))
-                client = AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=max_retries, http_client=http)
-                stack.callback(lambda: runner.run(client.close()))
-                return cast("OpenAI", Blocking(runner, client))
+        def made(url: str, key: str, *, max_retries: int = 0) -> OpenAI:
+            if request.param == "sync":
+                return stack.enter_context(synchronous(witness, url, key, max_retries=max_retries))
+            client = asynchronous(witness, url, key, max_retries=max_retries)
+            return cast("OpenAI", stack.enter_context(Blocking(runner, client)))
 
         yield made
 

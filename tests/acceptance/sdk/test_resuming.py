@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from openai import OpenAI, omit
 from openai.types.responses import Response, ResponseStreamEvent
 
@@ -27,13 +28,25 @@ def test_nothing_is_lost_or_repeated_while_it_runs(openai: OpenAI) -> None:
         assert _plain([*before, *after]) == _plain(_from(openai, created.response.id))
 
 
-def test_nothing_is_lost_or_repeated_afterwards(openai: OpenAI) -> None:
-    with openai.responses.create(model=MODEL, input=PROMPT, stream=True, background=True) as stream:
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        PROMPT,
+        "[[reasoning First this.]] so",
+        '[[tool weather {"city": "Bern"}]]',
+        "[[refusal I will not.]]",
+        "[[tokens 2]] [[finish length]]",
+        "[[tokens 6]] [[stream-error]]",
+    ],
+    ids=["text", "reasoning", "function", "refusal", "incomplete", "failed"],
+)
+def test_nothing_is_lost_or_repeated_afterwards(openai: OpenAI, prompt: str) -> None:
+    with openai.responses.create(model="once", input=prompt, stream=True, background=True) as stream:
         live = list(stream)
-    end = live[-1]
-    assert end.type == "response.completed"
+    created = live[0]
+    assert created.type == "response.created"
     for event in live:
-        rest = _from(openai, end.response.id, event.sequence_number)
+        rest = _from(openai, created.response.id, event.sequence_number)
         assert _plain(rest) == _plain(live[event.sequence_number + 1 :])
 
 

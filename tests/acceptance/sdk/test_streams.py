@@ -15,7 +15,11 @@ both_modes = pytest.mark.parametrize("background", [False, True], ids=["synchron
 @both_modes
 def test_a_text_comes_in_deltas(openai: OpenAI, background: bool) -> None:
     with openai.responses.create(
-        model=MODEL, input="[[tokens 5 rate=50]]", stream=True, background=background
+        model=MODEL,
+        input="[[tokens 5 rate=50]]",
+        stream=True,
+        background=background,
+        stream_options={"include_obfuscation": True},
     ) as stream:
         events = list(stream)
     deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
@@ -53,6 +57,39 @@ def test_arguments_of_a_function_come_in_deltas(openai: OpenAI) -> None:
     assert isinstance(call, ResponseFunctionToolCall)
     assert call.name == done.to_dict()["name"] == "weather"
     assert call.arguments == done.arguments == snapshots[-1] == '{"city": "Bern"}'
+
+
+def test_reasoning_comes_before_the_text(openai: OpenAI) -> None:
+    with openai.responses.stream(model=MODEL, input="[[reasoning First this.]] so") as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    assert shape(events)[3:9] == [
+        "response.output_item.added",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_text.delta",
+        "response.reasoning_summary_text.done",
+        "response.reasoning_summary_part.done",
+        "response.output_item.done",
+    ]
+    assert shape(events)[9:] == TEXT[3:]
+    thought = [event.delta for event in events if event.type == "response.reasoning_summary_text.delta"]
+    assert "".join(thought) == "First this."
+    assert [item.type for item in final.output] == ["reasoning", "message"]
+
+
+def test_a_refusal_comes_in_deltas(openai: OpenAI) -> None:
+    with openai.responses.stream(model=MODEL, input="[[refusal I will not.]]") as stream:
+        events = list(stream)
+    assert shape(events)[3:-1] == [
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.refusal.delta",
+        "response.refusal.done",
+        "response.content_part.done",
+        "response.output_item.done",
+    ]
+    refused = [event.delta for event in events if event.type == "response.refusal.delta"]
+    assert "".join(refused) == "I will not."
 
 
 def test_two_functions_are_told_apart(openai: OpenAI) -> None:

@@ -3,7 +3,9 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from openai import OpenAI, pydantic_function_tool
+from openai.lib.responses_tool_runner import RegisteredFunction, ResponsesToolRunner
 from openai.types.responses import (
     FunctionToolParam,
     ParsedResponseFunctionToolCall,
@@ -13,6 +15,9 @@ from openai.types.responses import (
 from pydantic import BaseModel
 
 from tests.acceptance.sdk.answers import MODEL
+from tests.acceptance.sdk.conftest import synchronous
+from tests.acceptance.sdk.witness import Witness
+from tests.cluster import Client
 from tests.upstream.client import MockUpstream
 
 ASK = '[[tool Weather {"city": "Bern"}]]'
@@ -109,6 +114,26 @@ def test_reasoning_and_text_of_an_earlier_turn_are_taken_back(openai: OpenAI) ->
     said: list[Any] = [item.to_dict() for item in second.output]
     third = openai.responses.create(model=MODEL, input=[*said, {"role": "user", "content": "three"}])
     assert third.output_text == "echo: three"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_the_sdks_own_loop_runs_the_tools(shared: Client, witness: Witness, stream: bool) -> None:
+    """It takes nothing for granted: what it is sent must hold together, in each turn and across them."""
+    asked: list[dict[str, object]] = []
+
+    def weather(arguments: dict[str, object]) -> str:
+        asked.append(arguments)
+        return "sunny"
+
+    runner = ResponsesToolRunner(functions=[RegisteredFunction(WEATHER, weather)])
+    prompt = f"[[reasoning Think first.]] {ASK}"
+    with synchronous(witness, shared.url, shared.key) as client:
+        turns = runner.iterate(client, {"model": MODEL, "input": prompt}, stream=stream, eager=stream)
+        next(turns).append_user_text("thanks")
+        last = next(turns)
+    assert asked == [{"city": "Bern"}]
+    assert last.final
+    assert last.response.output_text == "echo: thanks"
 
 
 def _call(output: Any) -> ResponseFunctionToolCall:
