@@ -48,7 +48,12 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:
         """Serve one request whose head is read."""
         req.body.reader = _TimelyReader(req, self.cfg.keepalive or keepalive)
-        super().handle_request(listener_name, req, sock, addr)
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        finally:
+            if req.must_close:
+                # What the client is still sending would reset the connection, and its answer with it.
+                util.close_graceful(sock)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answer what never reached the app, or broke outside it; gunicorn closes the connection then."""
@@ -70,7 +75,6 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             util.write_nonblock(client, "\r\n".join([*head, "", body]).encode())
         except OSError as error:
             self.log.debug("refusal not sent: %s", type(error).__name__)
-        # What the client is still sending would reset the connection, and its answer with it.
         util.close_graceful(client)
 
 

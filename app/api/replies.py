@@ -38,7 +38,7 @@ def create(dialect: Dialect, job_request: JobRequest, body: JSON, wait: float | 
     elif not job.background:
         response = _synchronous(dialect, job)
     else:
-        response = _waited(dialect, job.id, wait, job)
+        response = _waited(dialect, job.id, wait) or _show(dialect, job, submitted.position)
     if submitted.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
@@ -50,7 +50,10 @@ def get(dialect: Dialect, response_id: str, query: GetQuery) -> Response:
     if query.stream:
         job = container().streams.open(caller().api_key_id, job_id)
         return stream(dialect, job, -1 if query.starting_after is None else query.starting_after)
-    return _waited(dialect, job_id, query.wait)
+    if response := _waited(dialect, job_id, query.wait):
+        return response
+    job = container().jobs.get(caller().api_key_id, job_id)
+    return _show(dialect, job, container().jobs.position(job))
 
 
 def list_page(dialect: Dialect, query: ListQuery) -> Response:
@@ -61,20 +64,17 @@ def list_page(dialect: Dialect, query: ListQuery) -> Response:
     return jsonify({"object": "list", "data": data, **ends, "has_more": has_more})
 
 
-def _waited(dialect: Dialect, job_id: UUID | None, wait: float | None, job: Job | None = None) -> Response:
-    """The job as it is now (`job`, if that is known), or after up to `wait` seconds (of the query, or of the Prefer
-    header) as it ended.
+def _waited(dialect: Dialect, job_id: UUID | None, wait: float | None) -> Response | None:
+    """The job as it ended, or as it is after `wait` seconds (of the query, or of the Prefer header); None if nobody
+    wants to wait.
     """
     preferred = _preferred_wait() if wait is None else None
-    seconds, position = wait or preferred, None
-    if seconds and job_id:
-        job = container().waiting.until_ended(caller().api_key_id, job_id, seconds)
-        position = container().waiting.position(job)
-    elif job is None:
-        job = container().jobs.get(caller().api_key_id, job_id)
-        position = container().jobs.position(job)
-    response = _show(dialect, job, position)
-    if preferred is not None:
+    seconds = wait or preferred
+    if not seconds or job_id is None:
+        return None
+    job = container().waiting.until_ended(caller().api_key_id, job_id, seconds)
+    response = _show(dialect, job, container().waiting.position(job))
+    if preferred:
         response.headers["Preference-Applied"] = f"wait={preferred}"
     return response
 

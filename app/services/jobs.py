@@ -36,9 +36,12 @@ INSERT_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job of a create. `replayed`: its idempotency key had been used before, and this is that job."""
+    """The job of a create, and its place in the queue. `replayed`: its idempotency key had been used before, and this
+    is that job.
+    """
 
     job: Job
+    position: int | None
     replayed: bool = False
 
 
@@ -161,8 +164,9 @@ class JobService:
                     redispatch_after=self.settings.redispatch_after,
                     idempotency=idempotency,
                 )
+                position = lookup.position(connection, job) if job else None
             if job:
-                return Submitted(job)
+                return Submitted(job, position)
             assert idempotency, "only a key can be taken"
             if earlier := self._repeated(api_key_id, idempotency):
                 return earlier
@@ -178,7 +182,7 @@ class JobService:
             raise IdempotencyKeyReusedError(
                 "This idempotency key was used for another request. Use a new key for a new request."
             )
-        return Submitted(job, replayed=True)
+        return Submitted(job, self.position(job), replayed=True)
 
 
 def _queue(request: JobRequest) -> str:

@@ -13,8 +13,10 @@ from pytest_celery import CeleryBrokerCluster, CeleryTestSetup, CeleryWorkerClus
 from app.adapters.queue import celery_config
 from app.container import Container
 from app.domain.ids import public_id
-from app.domain.jobs import InputMessage, Job, JobRequest
+from app.domain.jobs import Job
 from app.domain.lifecycle import Status
+from app.domain.requests import JobRequest, message
+from app.services.keys import Caller
 from app.settings import Settings
 from tests.celery_nodes import ValkeyNode, WorkerNode
 from tests.cluster import environment
@@ -59,7 +61,8 @@ def _worker(name: str, queue: str, folder: Path, app: Celery, env: dict[str, str
 
 
 def _submit(container: Container, owner: UUID, text: str) -> Job:
-    return container.jobs.submit(owner, JobRequest("m", (InputMessage("user", (text,)),)))
+    caller = Caller(owner, frozenset(), container.settings.key_limits)
+    return container.jobs.submit(caller, JobRequest("m", (message("user", text),))).job
 
 
 def _wait(container: Container, owner: UUID, job: Job, status: Status) -> Job:

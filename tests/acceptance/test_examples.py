@@ -157,19 +157,20 @@ def test_the_pipeline_comes_back_when_simmer_is_busy(pipeline: Pipeline, door: D
     assert door.refusals == 0
 
 
-def test_the_pipeline_keeps_to_the_caps_of_its_key(
-    cluster: Cluster, container: Container, tmp_path: Path, broker_url: str, tag: str
+def test_the_pipeline_comes_back_when_its_key_is_at_its_cap(
+    cluster: Cluster, container: Container, upstream: MockUpstream, tmp_path: Path, broker_url: str, tag: str
 ) -> None:
-    """One response at a time: the second create gets a 429."""
     key = container.keys.create("pipeline", SCOPES, overrides=Overrides(max_active=1))[1]
-    url = cluster.api()
+    client = Client(cluster.api(), key)
     cluster.worker()
+    client.submit(f"{tag} first [[gate {tag}]]")
     with ExitStack() as stack:
-        pipeline = made(tmp_path, stack, url, key, broker_url)
+        pipeline = made(tmp_path, stack, client.url, key, broker_url)
         worker = pipeline.worker("first")
-        found = answers(pipeline.run(f"{tag} 1 [[sleep 2]]", f"{tag} 2 [[sleep 2]]"))
-        assert [answer["status"] for answer in found] == ["completed", "completed"]
-        assert "429" in worker.output()
+        program = pipeline.run(f"{tag} second")
+        worker.wait_log("429", TIMEOUT)
+        upstream.open_gate(tag)
+        assert [answer["text"] for answer in answers(program)] == [f"echo: {tag} second"]
 
 
 def test_an_answer_that_nobody_waits_for_any_more_is_cancelled(

@@ -6,6 +6,7 @@ from app.domain.jobs import Failure, Job
 from app.domain.lifecycle import Status
 from app.domain.requests import JSON
 
+_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 # What the official SDKs parse beside the contract's keys.
 _ECHOED = ("instructions", "max_output_tokens", "parallel_tool_calls", "previous_response_id", "reasoning")
 
@@ -58,7 +59,7 @@ def _when_ended(job: Job) -> JSON:
         return {}
     shown: JSON = {"expires_at": seconds(job.expires_at)}
     if job.status is Status.COMPLETED:
-        shown |= {"completed_at": seconds(job.ended_at), "usage": job.usage}
+        shown |= {"completed_at": seconds(job.ended_at), "usage": _usage(job)}
         if job.incomplete_reason:
             shown["incomplete_details"] = {"reason": job.incomplete_reason}
     elif job.status is Status.FAILED:
@@ -66,6 +67,11 @@ def _when_ended(job: Job) -> JSON:
     else:
         shown["cancelled_at"] = seconds(job.ended_at)
     return shown
+
+
+def _usage(job: Job) -> JSON | None:
+    """The contract's three counts; None if the model server did not count."""
+    return {name: job.usage[name] for name in _COUNTS} if job.usage else None
 
 
 def _error(job: Job) -> JSON:

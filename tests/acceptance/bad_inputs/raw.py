@@ -93,12 +93,8 @@ class Connection:
         return json.loads(next(self._chunks()).split(b"data: ", 1)[1])
 
     def at_end(self) -> bool:
-        """Wait for what comes next: whether that is the end, with no more bytes before it."""
-        try:
-            return not self._file.read(1)
-        except ConnectionResetError:
-            # The server was still being sent something when it closed.
-            return True
+        """Wait for what comes next: whether that is an orderly end, with no more bytes before it."""
+        return not self._file.read(1)
 
     def answered(self) -> bool:
         """Whether there is something to read, or the end."""

@@ -14,6 +14,7 @@ from app.container import Container
 from app.db import jobs as db
 from app.domain.ids import parse_public_id
 from app.domain.jobs import Claim, Completed, Failed, Failure, Outcome, Usage
+from app.domain.requests import message
 from app.settings import Settings
 from app.stack.example import curl
 from tests.integration.api.conftest import BODY, URL, Api, stored
@@ -49,7 +50,7 @@ def test_the_contracts_own_curl_works_word_for_word(api: Api, key: str, containe
     before = int(time.time())
     created = api.ask("POST", words[1], headers=headers, data=words[words.index("-d") + 1])
     assert created.status_code == 200
-    assert created.json.keys() == ACTIVE_KEYS
+    assert created.json.keys() == ACTIVE_KEYS | {"queue_position"}
     assert re.fullmatch(r"resp_[0-9a-f]{32}", created.json["id"])
     assert (created.json["status"], created.json["object"], created.json["model"]) == ("queued", "response", "gpt-4.1")
     assert before - 5 <= created.json["created_at"] <= time.time() + 5
@@ -73,7 +74,7 @@ def test_the_body_as_the_contract_prints_it(api: Api, container: Container) -> N
     created = api.ask("POST", data=CONTRACT, content_type="application/json")
     assert created.status_code == 200
     claim = start(container, created.json["id"])
-    assert claim.request.inputs[0].texts == ("Write a detailed article about AI",)
+    assert claim.request.inputs == (message("user", "Write a detailed article about AI"),)
 
 
 def test_what_was_sent_is_what_a_worker_gets(api: Api, container: Container) -> None:
@@ -87,7 +88,7 @@ def test_what_was_sent_is_what_a_worker_gets(api: Api, container: Container) -> 
         metadata={nasty: nasty},
     )
     request = start(container, job_id).request
-    assert [(i.role, i.texts) for i in request.inputs] == [("system", (nasty, "")), ("user", (nasty, ""))]
+    assert request.inputs == (message("system", nasty, ""), message("user", nasty, ""))
     assert (request.instructions, request.metadata) == (nasty, {nasty: nasty})
     assert (request.temperature, request.top_p, request.max_output_tokens) == (0, 1, 7)
     assert api.ask("GET", f"{URL}/{job_id}").json["metadata"] == {nasty: nasty}

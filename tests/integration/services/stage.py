@@ -47,6 +47,7 @@ class Reader:
 
     events: list[tuple[int, Any]] = field(default_factory=list)
     silences: int = 0
+    error: Exception | None = None
 
     def start(self, stream: Iterator[StreamEvent | None]) -> "Reader":
         self._thread = threading.Thread(target=self._run, args=[stream], daemon=True)
@@ -59,14 +60,18 @@ class Reader:
     def whole(self) -> list[tuple[int, Any]]:
         self._thread.join(DEADLINE)
         assert not self._thread.is_alive(), f"the stream does not end, after {self.events[-1:]}"
+        assert self.error is None
         return self.events
 
     def _run(self, stream: Iterator[StreamEvent | None]) -> None:
-        for event in stream:
-            if event:
-                self.events.append(seen(event))
-            else:
-                self.silences += 1
+        try:
+            for event in stream:
+                if event:
+                    self.events.append(seen(event))
+                else:
+                    self.silences += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test that reads must see it
+            self.error = error
 
 
 class Stage:

@@ -1,6 +1,7 @@
 """The worker's side of streams: what was published never changes, nothing is lost, and load makes events larger."""
 
 import json
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -257,10 +258,13 @@ def test_threads_that_write_while_others_are_published_lose_nothing(
             publisher.add(writer, [delta(text)])
 
     threads = [threading.Thread(target=write, args=[writer]) for writer in writers]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         event_log.logs.clear()
+    sys.setswitchinterval(before)
     for writer in writers:
         publisher.add(writer, [done("all")])
         whole = unpack(writer.packed())

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete
 
+from app.adapters.events import RedisEventLog
 from app.db.engine import Database
 from app.db.models import Job as JobTable
 from app.domain.deltas import Break, Finish, ReasoningDelta, TextDelta, ToolCallDelta
@@ -143,6 +144,20 @@ def test_what_the_broker_forgets_in_the_middle_the_reader_gets_all_the_same(stag
     live = reader.whole()
     assert (numbered(live), texts(live)) == (True, "I am coming now")
     assert live == stage.read(job_id)
+
+
+def test_a_reader_stops_at_a_gap_and_gets_the_rest_at_the_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = RedisEventLog.read
+    monkeypatch.setattr(RedisEventLog, "read", lambda *wanted: [e for e in read(*wanted) if e[0] != 3])
+    job_id, started = stage.submit(), threading.Event()
+    reader = stage.reader(job_id)
+    worker = stage.run(job_id, *RICH[:-1], lambda: started.wait(DEADLINE), FINISH)
+    wait_until(lambda: len(stage.streams.event_log.read(job_id, 0)) > 5, DEADLINE, "output after the gap")
+    wait_until(lambda: len(reader.events) == 6, DEADLINE, "output before the gap")
+    started.set()
+    worker.join(DEADLINE)
+    assert numbered(reader.whole())
+    assert reader.events == stage.read(job_id)
 
 
 def test_without_a_broker_the_reader_gets_everything_at_the_end(stage: Stage) -> None:

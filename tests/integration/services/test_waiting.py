@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,13 +19,14 @@ from app.domain.lifecycle import TERMINAL, Status
 from app.domain.ports import NOTHING, STATE, Doorbell
 from app.services import waiting
 from app.services.waiting import WaitService, Watch
+from app.settings import Settings
 from tests import rows
 from tests.databases import migrated
 from tests.doorbells import process_doorbell
 from tests.integration.services.doorbell import LocalDoorbell
 from tests.integration.services.outage import outage
 from tests.integration.services.owners import job_service
-from tests.processes import wait_until
+from tests.processes import free_port, wait_until
 from tests.statements import recorded
 
 DEADLINE = 30.0
@@ -114,8 +116,9 @@ def test_a_ring_for_output_asks_the_database_nothing(own_database: Database, doo
     waiter = Waiter(partial(service(own_database, doorbell).until_ended, owner, job_id, 0.5))
     wait_until(doorbell.listened, DEADLINE, "a listener")
     with recorded(own_database) as sent:
-        for _ in range(50):
+        while waiter.is_alive():
             doorbell.ring_output(job_id)
+            waiter.join(0.01)
         assert waiter.answer().status is Status.IN_PROGRESS
     assert len(sent) <= 1, "the look at the start may have come late"
 
@@ -212,6 +215,44 @@ def _check_all_told(
     assert [waiter.answer().id for waiter in waiters] == job_ids
     assert {waiter.answer().status for waiter in waiters} == {Status.CANCELLED}
     assert doorbell.listened() == []
+
+
+def test_an_outage_in_the_middle_is_waited_out(
+    own_database: Database, doorbell: LocalDoorbell, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "OUTAGE_PAUSE", 0.02)
+    with own_database.transaction() as connection:
+        owner = rows.add_owner(connection)
+    job_id = put(own_database, owner)
+    with recorded(own_database) as sent:
+        waiter = Waiter(partial(service(own_database, doorbell).until_ended, owner, job_id, NEVER))
+        wait_until(lambda: sent and not _busy(own_database), DEADLINE, "the first look")
+    with outage(postgres, own_database, ends=True) as begin:
+        begin()
+        doorbell.ring([job_id])
+        wait_until(lambda: _ended(own_database, job_id), DEADLINE, "the database is back")
+        doorbell.ring([job_id])
+        assert waiter.answer().status is Status.CANCELLED
+
+
+def _busy(database: Database) -> bool:
+    pool: Any = database.engine.pool
+    return bool(pool.checkedout())
+
+
+def test_who_comes_during_an_outage_is_told_at_once(doorbell: LocalDoorbell) -> None:
+    down = Database(Settings(database_url=f"postgresql://nobody@127.0.0.1:{free_port()}/none"))
+    with pytest.raises(UnavailableError):
+        service(down, doorbell).until_ended(new_id(), new_id(), NEVER)
+    assert doorbell.listened() == []
+
+
+def test_only_a_queued_job_has_a_place_in_the_queue(database: Database, owner: UUID, doorbell: LocalDoorbell) -> None:
+    jobs = job_service(database)
+    waits, runs = (jobs.get(owner, put(database, owner, status)) for status in (Status.QUEUED, Status.IN_PROGRESS))
+    wait = service(database, doorbell)
+    assert (wait.position(waits), wait.position(runs)) == (jobs.position(waits), None)
+    assert wait.position(waits)
 
 
 def test_many_may_wait_for_one_job(database: Database, owner: UUID, doorbell: LocalDoorbell) -> None:

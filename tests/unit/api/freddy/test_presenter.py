@@ -23,7 +23,9 @@ BASE = {
 STARTED = BASE | {"attempts": 1, "started_at": 1_741_486_543}
 EXPIRES = {"expires_at": 1_741_572_942}
 AT = 1_741_486_550
-COMPLETED = STARTED | EXPIRES | {"completed_at": AT, "output": jobs.OUTPUT, "usage": jobs.USAGE, "status": "completed"}
+# The contract's three counts, and no more.
+USAGE = {"input_tokens": 12, "output_tokens": 450, "total_tokens": 462}
+COMPLETED = STARTED | EXPIRES | {"completed_at": AT, "output": jobs.OUTPUT, "usage": USAGE, "status": "completed"}
 ERROR = {"code": "timeout", "message": "Too slow.", "retryable": True}
 SHOWN = {
     "queued": BASE | {"status": "queued", "attempts": 0},
