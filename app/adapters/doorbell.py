@@ -11,7 +11,7 @@ from uuid import UUID
 from redis import Redis, RedisError
 from redis.connection import ConnectionInterface
 
-from app.adapters.breaker import Breaker
+from app.adapters.guard import Guard
 from app.adapters.redis_client import TIMEOUT
 from app.domain.ports import NOTHING, OUTPUT, STATE
 
@@ -64,7 +64,7 @@ class RedisDoorbell:
     def __init__(self, client: Redis) -> None:
         """Ring and listen through the Redis of `client`; connect when somebody listens first."""
         self._redis = client
-        self._breaker = Breaker()
+        self._guard = Guard(client)
         self._lock = threading.Lock()
         self._listeners: dict[UUID, _Listeners] = {}
         self._connection: ConnectionInterface | None = None
@@ -72,15 +72,14 @@ class RedisDoorbell:
 
     def ring(self, job_ids: Sequence[UUID]) -> None:
         """Tell every process that the jobs' states changed."""
-        if not job_ids or not self._breaker.closed:
+        if not job_ids:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipeline.publish(channel(job_id), STATE_RING)
         try:
-            pipeline.execute()
+            self._guard.call(pipeline.execute)
         except (RedisError, OSError) as error:
-            self._breaker.trip()
             log.warning("broker unavailable, waiting clients look for themselves: %s", type(error).__name__)
 
     @contextmanager

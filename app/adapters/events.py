@@ -9,8 +9,8 @@ from uuid import UUID
 from redis import Redis, RedisError
 from redis.client import Pipeline
 
-from app.adapters.breaker import Breaker
 from app.adapters.doorbell import channel
+from app.adapters.guard import Guard
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class RedisEventLog:
     def __init__(self, client: Redis) -> None:
         """Keep the logs where `client` points to."""
         self._redis = client
-        self._breaker = Breaker()
+        self._guard = Guard(client)
 
     def append(self, batch: Sequence[tuple[UUID, int, Sequence[bytes]]]) -> dict[UUID, int]:
         """Add to several logs in one round trip; how many events each holds now, those left out that take none."""
@@ -83,12 +83,9 @@ class RedisEventLog:
         self._try(lambda: pipeline.execute(raise_on_error=False))
 
     def _try(self, command: Any) -> Any:
-        if not self._breaker.closed:
-            return None
         try:
-            return command()
+            return self._guard.call(command)
         except (RedisError, OSError) as error:
-            self._breaker.trip()
             log.warning("broker unavailable, streams are delayed: %s", type(error).__name__)
             return None
 

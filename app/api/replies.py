@@ -50,6 +50,9 @@ def get(dialect: Dialect, response_id: str, query: GetQuery) -> Response:
     if query.stream:
         job = container().streams.open(caller().api_key_id, job_id)
         return stream(dialect, job, -1 if query.starting_after is None else query.starting_after)
+    if query.starting_after is not None:
+        message = "`starting_after` is for streams. Send `stream=true` with it."
+        raise InvalidRequestError(message, code="invalid_value", param="starting_after")
     if response := _waited(dialect, job_id, query.wait):
         return response
     job = container().jobs.get(caller().api_key_id, job_id)

@@ -102,7 +102,8 @@ class JobService:
         with self.database.transaction() as connection:
             for name, cursor in (("after", wanted.after), ("before", wanted.before)):
                 if cursor and lookup.get(connection, cursor, api_key_id) is None:
-                    raise InvalidRequestError(f"`{name}` must be the id of a response of yours.", param=name)
+                    message = f"`{name}` must be the id of a response of yours."
+                    raise InvalidRequestError(message, code="invalid_value", param=name)
             return lookup.page(connection, api_key_id, wanted)
 
     def cancel(self, api_key_id: UUID, job_id: UUID | None) -> Job:

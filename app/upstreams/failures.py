@@ -16,6 +16,10 @@ _PROMPT_CODES = {
     "content_policy_violation": Failure.INVALID_PROMPT,
     "content_filter": Failure.INVALID_PROMPT,  # Azure
 }
+_ADVICE = {
+    Failure.CONTEXT_LENGTH_EXCEEDED: "The prompt is longer than the model can take. Shorten it, or the conversation.",
+    Failure.INVALID_PROMPT: "The model server refused the prompt, perhaps for its content. Send another one.",
+}
 _OUT_OF_MONEY = "insufficient_quota"
 _STATUS_OF_CODE = {"rate_limit_exceeded": 429, _OUT_OF_MONEY: 429, "invalid_request_error": 400}
 
@@ -63,7 +67,7 @@ def invalid_answer(what: str) -> UpstreamError:
 def _of_status(status: int, codes: tuple[object, object], retry_after: float | None) -> UpstreamError:
     prompt = _prompt_failure(codes)
     if prompt:
-        return UpstreamError(prompt, f"The model server refused the prompt: {prompt}.")
+        return UpstreamError(prompt, _ADVICE[prompt])
     if status == 429:
         message = "The model server is limiting its rate or quota. Try again later."
         retryable = _OUT_OF_MONEY not in codes

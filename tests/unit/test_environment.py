@@ -30,6 +30,8 @@ def reads(tree: ast.AST, name: str) -> list[str]:
 def _touches(tree: ast.AST) -> Iterator[ast.Attribute | ast.Name | ast.alias | ast.ClassDef]:
     for node in ast.walk(tree):
         match node:
+            case ast.Attribute(value=ast.Name(id="request"), attr="environ"):
+                """WSGI's, which is something else."""
             case ast.Attribute(attr=attribute) if attribute in NAMES:
                 yield node
             case ast.alias(name=imported) if imported in NAMES:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
+from app.api.openapi.headers import LIMITS
 from app.domain.requests import JSON
 
 _CODE = re.compile(r"`([^`]+)`")
@@ -124,6 +125,11 @@ def codes(answer: JSON) -> list[str]:
     """The error codes that come with an error status."""
     content = answer.get("content", {}).get("application/json", {})
     return [code for code in content.get("examples", {}) if "$ref" in content["examples"][code]]
+
+
+def own_headers(answer: JSON) -> list[str]:
+    """The headers that not all answers have."""
+    return [name for name in answer["headers"] if name not in {"X-Request-Id", *LIMITS}]
 
 
 def pretty(value: object) -> str:

@@ -40,7 +40,7 @@ def create(query: CreateQuery, body: CreateResponse) -> Response:
 
 
 @blueprint.get("")
-@operation("responses:read", answers=ANSWERS.listed, errors=("invalid_request",))
+@operation("responses:read", answers=ANSWERS.listed)
 def list_(query: ListQuery) -> Response:
     """List your responses, those of both dialects."""
     return replies.list_page(FREDDY, query)

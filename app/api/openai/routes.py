@@ -39,7 +39,7 @@ def create(query: CreateQuery, body: CreateResponse) -> Response:
 
 
 @blueprint.get("/responses")
-@operation("responses:read", answers=ANSWERS.listed, errors=("invalid_request",))
+@operation("responses:read", answers=ANSWERS.listed)
 def list_(query: ListQuery) -> Response:
     """List your responses, those of both dialects."""
     return replies.list_page(OPENAI, query)
@@ -82,7 +82,7 @@ def delete(response_id: str) -> Response:
 @operation(
     "responses:read",
     answers={200: Answer("A page.", openai.InputItemList)},
-    errors=("not_found", "invalid_request"),
+    errors=("not_found",),
 )
 def input_items(response_id: str, query: InputItemsQuery) -> Response:
     """List what the model was shown.

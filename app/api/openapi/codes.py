@@ -132,9 +132,8 @@ CODES: dict[str, Code] = {
     "too_many_properties": Code(400, "An object with too many keys.", "Metadata may have 16 keys at most.", "metadata"),
     "invalid_request": Code(
         400,
-        "The request can't succeed as it is, such as with the cursor of a response that is gone.",
-        "`after` must be the id of a response of yours.",
-        "after",
+        "What the server could not make anything of.",
+        "Bad Request.",
     ),
     "invalid_idempotency_key": Code(
         400,

@@ -66,19 +66,23 @@ def describe(app: Flask) -> JSON:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in texts.TAGS.items()],
         "paths": paths,
-        "components": {
-            "securitySchemes": texts.SECURITY,
-            "schemas": schemas,
-            "parameters": header_parameters(),
-            "headers": headers.ANSWERS,
-            "responses": {
-                "UnknownUrl": error_response(404, ["unknown_url"]),
-                "MethodNotAllowed": error_response(405, ["method_not_allowed"]),
-            },
-            "examples": {
-                code: {"summary": known.when, "value": known.example(code), "x-status": known.status}
-                for code, known in CODES.items()
-            },
+        "components": {"schemas": schemas, **_components()},
+    }
+
+
+def _components() -> JSON:
+    """What the operations refer to, beside their schemas."""
+    return {
+        "securitySchemes": texts.SECURITY,
+        "parameters": header_parameters(),
+        "headers": headers.ANSWERS,
+        "responses": {
+            "UnknownUrl": error_response(404, ["unknown_url"]),
+            "MethodNotAllowed": error_response(405, ["method_not_allowed"]),
+        },
+        "examples": {
+            code: {"summary": known.when, "value": known.example(code), "x-status": known.status}
+            for code, known in CODES.items()
         },
     }
 

@@ -11,9 +11,10 @@ from app.domain.requests import JSON
 
 _ERROR = {"$ref": "#/components/schemas/Error"}
 _MORE_HEADERS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
-_BEFORE_COUNTING = {401}
+# Refused by the server itself, or for the key.
+_BEFORE_COUNTING = {401, 414, 431}
 
-_ANY_REQUEST = ("invalid_http", "uri_too_long", "headers_too_large", "server_error")
+_ANY_REQUEST = ("invalid_request", "invalid_http", "uri_too_long", "headers_too_large", "server_error")
 _WITH_KEY = (
     "invalid_api_key",
     "expired_api_key",

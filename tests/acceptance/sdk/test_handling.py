@@ -1,5 +1,7 @@
 """The official SDK handles what was created: cancels, deletes, pages through inputs, lists models."""
 
+from uuid import uuid4
+
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
@@ -66,8 +68,9 @@ def test_models_are_listed(openai: OpenAI) -> None:
 
 
 def test_responses_are_listed(openai: OpenAI) -> None:
-    made = [openai.responses.create(model=MODEL, input="listed", metadata={"of": f"{id(openai)}"}) for _ in range(3)]
-    query = {"metadata[of]": f"{id(openai)}", "limit": 2}
+    mark = uuid4().hex
+    made = [openai.responses.create(model=MODEL, input="listed", metadata={"mark": mark}) for _ in range(3)]
+    query = {"metadata[mark]": mark, "limit": 2}
     page = openai.get("/responses", cast_to=object, options={"params": query})
     assert isinstance(page, dict)
     assert [entry["id"] for entry in page["data"]] == [made[2].id, made[1].id]

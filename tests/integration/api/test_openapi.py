@@ -74,7 +74,7 @@ def test_every_reference_is_to_something_in_it(document: Any) -> None:
 def test_nothing_in_it_is_left_unused(document: Any) -> None:
     used = {node["$ref"] for node in nodes(document) if isinstance(node.get("$ref"), str)}
     components = document["components"]
-    for kind in ("schemas", "parameters", "headers"):
+    for kind in ("schemas", "parameters", "headers", "examples"):
         assert {name for name in components[kind] if f"#/components/{kind}/{name}" not in used} == set()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.db.engine import Database
 from app.domain.errors import InvalidRequestError
-from app.domain.ids import new_id, public_id
+from app.domain.ids import public_id
 from app.domain.jobs import JobFilter
 from app.domain.lifecycle import Status
 from app.domain.requests import JSON, JobRequest, message
@@ -19,6 +19,7 @@ from tests.integration.services.owners import caller, job_service
 
 ASKED, ANSWERED = message("user", "Who?"), message("assistant", "I.")
 NEXT = message("user", "And when?")
+UNKNOWN = "resp_0195a1b2c3d47e5f8a9b0c1d2e3f4a5b"
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def refused(service: JobService, owner: UUID, previous: str) -> str:
     return told.value.error_code
 
 
-@pytest.mark.parametrize("previous", ["", "resp_1", "../../etc", public_id(new_id()), public_id(new_id()).upper()])
+@pytest.mark.parametrize("previous", ["", "resp_1", "../../etc", UNKNOWN, UNKNOWN.upper()])
 def test_a_response_that_never_was_is_not_found(service: JobService, owner: UUID, previous: str) -> None:
     assert refused(service, owner, previous) == "previous_response_not_found"
 

@@ -1,7 +1,6 @@
 """The worker's side of streams: what was published never changes, nothing is lost, and load makes events larger."""
 
 import json
-import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.events import encode, pack, unpack
+from app.domain.events import encode, merge, pack, unpack
 from app.domain.ids import new_id
 from app.domain.requests import JSON
+from app.services import stream_writer
 from app.services.stream_writer import BATCH, StreamPublisher, StreamWriter
 from tests.integration.services.event_log import MemoryEventLog
 from tests.processes import wait_until
@@ -90,6 +90,21 @@ def test_what_was_taken_does_not_change_any_more() -> None:
     writer.add([delta("b"), delta("c")])
     assert before == [encode(delta("a"))]
     assert decoded(writer.take()[1]) == [delta("a"), delta("bc")]
+
+
+def test_a_delta_is_not_merged_into_what_is_just_being_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = writer_of(delta("a"))
+
+    def interrupted(earlier: JSON, later: JSON) -> bool:
+        taker.start()
+        taker.join(0.1)
+        return merge(earlier, later)
+
+    taker = threading.Thread(target=writer.take)
+    monkeypatch.setattr(stream_writer, "merge", interrupted)
+    writer.add([delta("b")])
+    taker.join(DEADLINE)
+    assert said(unpack(writer.packed())) == "ab"
 
 
 def test_what_the_event_log_holds_is_not_sent_again_until_it_is_lost() -> None:
@@ -258,13 +273,10 @@ def test_threads_that_write_while_others_are_published_lose_nothing(
             publisher.add(writer, [delta(text)])
 
     threads = [threading.Thread(target=write, args=[writer]) for writer in writers]
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         event_log.logs.clear()
-    sys.setswitchinterval(before)
     for writer in writers:
         publisher.add(writer, [done("all")])
         whole = unpack(writer.packed())

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 
 from app.adapters.doorbell import RedisDoorbell
 from app.db import jobs as db
@@ -18,7 +19,7 @@ from app.domain.jobs import Job
 from app.domain.lifecycle import TERMINAL, Status
 from app.domain.ports import NOTHING, STATE, Doorbell
 from app.services import waiting
-from app.services.waiting import WaitService, Watch
+from app.services.waiting import READERS, WaitService, Watch
 from app.settings import Settings
 from tests import rows
 from tests.databases import migrated
@@ -211,9 +212,12 @@ def _check_all_told(
     with narrow.transaction() as connection:
         for job_id in job_ids:
             assert db.cancel(connection, db.jobs.id == job_id, retention=60)
+    most: list[int] = []
+    event.listen(narrow.engine, "checkout", lambda *_: most.append(_in_use(narrow)))
     ringing.ring(job_ids)
     assert [waiter.answer().id for waiter in waiters] == job_ids
     assert {waiter.answer().status for waiter in waiters} == {Status.CANCELLED}
+    assert max(most) <= READERS, "the others are for requests that come in"
     assert doorbell.listened() == []
 
 
@@ -226,7 +230,7 @@ def test_an_outage_in_the_middle_is_waited_out(
     job_id = put(own_database, owner)
     with recorded(own_database) as sent:
         waiter = Waiter(partial(service(own_database, doorbell).until_ended, owner, job_id, NEVER))
-        wait_until(lambda: sent and not _busy(own_database), DEADLINE, "the first look")
+        wait_until(lambda: sent and not _in_use(own_database), DEADLINE, "the first look")
     with outage(postgres, own_database, ends=True) as begin:
         begin()
         doorbell.ring([job_id])
@@ -235,9 +239,9 @@ def test_an_outage_in_the_middle_is_waited_out(
         assert waiter.answer().status is Status.CANCELLED
 
 
-def _busy(database: Database) -> bool:
+def _in_use(database: Database) -> int:
     pool: Any = database.engine.pool
-    return bool(pool.checkedout())
+    return int(pool.checkedout())
 
 
 def test_who_comes_during_an_outage_is_told_at_once(doorbell: LocalDoorbell) -> None:

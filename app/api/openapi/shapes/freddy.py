@@ -15,8 +15,6 @@ class FreddyUsage(Shape):
     input_tokens: Count
     output_tokens: Count
     total_tokens: Count
-    cached_tokens: Count
-    reasoning_tokens: Count
 
 
 class FreddyError(Shape):

@@ -13,6 +13,8 @@ from app.domain.events import encode, pack
 from app.domain.ids import parse_public_id
 from app.domain.jobs import Claim, Outcome
 from app.domain.output import Assembler
+from app.factory import create_app
+from app.settings import Settings
 from tests.documented import Documented
 from tests.integration.api.conftest import Api, Reply
 
@@ -23,9 +25,13 @@ TALK: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def documented(app: Flask) -> Documented:
-    return Documented(describe(app))
+@pytest.fixture(scope="session")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Documented:
+    """The document, of an app that nobody asks for anything."""
+    models = tmp_path_factory.mktemp("models") / "models.toml"
+    models.write_text('upstreams.none.base_url = "http://127.0.0.1:9/v1"\nmodels.none.upstream = "none"')
+    nowhere = Settings(database_url="postgresql://127.0.0.1:9/none", broker_url="redis://127.0.0.1:9/0", models=models)
+    return Documented(describe(create_app(nowhere)))
 
 
 class Held(Api):

@@ -79,7 +79,7 @@ def test_what_is_wrong_with_all_else(app: Flask, held: Held, container: Containe
         ("POST", f"{url}/{job_id}/cancel?x=1"): "unknown_parameter",
         ("GET", f"{url}?limit=x"): "invalid_type",
         ("GET", f"{url}?limit=1&limit=1"): "invalid_value",
-        ("GET", f"{url}?after={unknown}"): "invalid_request",
+        ("GET", f"{url}?after={unknown}"): "invalid_value",
         ("GET", f"{url}?model=%00"): "invalid_unicode",
         ("GET", f"{url}?model=%ff"): "invalid_encoding",
         ("PUT", url): "method_not_allowed",

@@ -140,6 +140,22 @@ def test_a_hosted_tool_is_shown_as_it_was_given() -> None:
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        {"reasoning": {"effort": "minimal"}},
+        {"reasoning": {"effort": "max"}},
+        {"tools": [{"type": "web_search"}]},
+        {"tools": [{"type": "file_search", "vector_store_ids": ["v"]}], "tool_choice": {"type": "file_search"}},
+    ],
+)
+def test_where_the_schemas_contradict_each_other_openais_is_followed(asked: JSON) -> None:
+    shown = present(created(jobs.QUEUED, **asked))
+    assert schemas.errors("openai", "Response", shown) == []
+    # If this fails the two have come together: see docs/adr/0010.
+    assert schemas.errors("open", "ResponseResource", shown) != []
+
+
+@pytest.mark.parametrize(
     ("asked", "shown"),
     [(None, "default"), ("auto", "default"), ("default", "default"), ("flex", "flex"), ("priority", "priority")],
 )
