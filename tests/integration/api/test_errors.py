@@ -1,6 +1,7 @@
 """Every refusal on the wire: the one shape, the right status, nothing echoed, nothing stored."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -56,10 +57,11 @@ REFUSED_CREATES: list[tuple[Any, dict[str, str], tuple[int, str, str | None]]] =
     ({"metadata": {CANARY * 6: ""}}, {}, (400, "string_too_long", "metadata")),
     ({"metadata": {"k": CANARY * 60}}, {}, (400, "string_too_long", "metadata.k")),
     ({"metadata": {"k": {"n": CANARY}}}, {}, (400, "invalid_type", "metadata.k")),
-    ({"background": False}, {}, (400, "unsupported_parameter", "background")),
-    ({"stream": True}, {}, (400, "unsupported_parameter", "stream")),
-    ({"stream": True, "background": False}, {}, (400, "unsupported_parameter", "stream")),
 ]
+
+
+# What every request has for itself, whatever it asks for.
+OWN_HEADERS = re.compile("x-request-id|x-ratelimit-|ratelimit", re.IGNORECASE)
 
 
 @pytest.fixture
@@ -81,13 +83,6 @@ def test_a_refused_create_stores_nothing_and_sends_nothing(api: Api, container: 
         assert CANARY not in response.text
         assert stored(container) == 0, body
     assert broker.llen("default") == 0
-
-
-def test_leaving_background_out_is_refused_clearly(api: Api) -> None:
-    body = {name: value for name, value in BODY.items() if name != "background"}
-    response = api.ask("POST", json=body)
-    assert refused(response) == (400, IRE, "unsupported_parameter", "background")
-    assert '"background": true' in response.json["error"]["message"]
 
 
 BAD_QUERIES = {
@@ -153,7 +148,7 @@ def test_nobody_can_tell_a_foreign_id_from_one_that_never_was(
     assert refused(replies[0]) == (404, "not_found_error", "not_found", None)
     assert {reply.data for reply in replies} == {replies[0].data}
     assert {reply.status_code for reply in replies} == {404}
-    headers = {tuple(item for item in reply.headers if item[0] != "X-Request-Id") for reply in replies}
+    headers = {tuple(item for item in reply.headers if not OWN_HEADERS.match(item[0])) for reply in replies}
     assert len(headers) == 1
     assert stranger.ask("GET", f"{URL}/{ids[2]}").json["status"] == "queued"
 
@@ -167,7 +162,6 @@ def test_unknown_paths(app: Flask, api: Api, method: str) -> None:
         "/v1//model/response",
         "//v1/model/response",
         f"{URL}/a/b/{CANARY}",
-        f"{URL}/a%2f..",
     ]
     for path in paths:
         for asked in (api, Api(app, None)):
