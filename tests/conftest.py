@@ -84,7 +84,9 @@ def upstream(upstream_server: MockUpstream) -> MockUpstream:
 
 @pytest.fixture
 def models_file(tmp_path: Path, upstream: MockUpstream) -> Path:
-    """Every model on the mock; `quick` has limits of 1 s and 2 s, `once` one attempt."""
+    """Every model on the mock; `quick` has limits of 1 s and 2 s, `once` one attempt;
+    `responses-*` speak the other protocol.
+    """
     return write_models(tmp_path, upstream)
 
 
@@ -118,12 +120,17 @@ def fresh_broker(valkey: str) -> str:
 
 
 def write_models(folder: Path, upstream: MockUpstream) -> Path:
-    """A models file: every model on the mock; `quick` has limits of 1 s and 2 s, `once` one attempt."""
+    """A models file: every model on the mock; `quick` has limits of 1 s and 2 s, `once` one attempt;
+    `responses-*` speak the other protocol.
+    """
     path = folder / "models.toml"
     path.write_text(
         f"""
         [upstreams.mock]
         base_url = "{upstream.base_url}"
+        [upstreams.responses]
+        base_url = "{upstream.base_url}"
+        protocol = "responses"
         [models."*"]
         upstream = "mock"
         [models.quick]
@@ -133,6 +140,9 @@ def write_models(folder: Path, upstream: MockUpstream) -> Path:
         [models.once]
         upstream = "mock"
         max_attempts = 1
+        [models."responses-*"]
+        upstream = "responses"
+        hosted_tools = ["web_search"]
         """
     )
     return path

@@ -115,7 +115,8 @@ class ListQuery(Query):
     """The id of the response before the page."""
     before: Cursor | None = None
     """The id of the response behind the page."""
-    status: Status | None = None
+    status: Literal["queued", "in_progress", "completed", "failed", "cancelled", "incomplete"] | None = None
+    """`incomplete` are those of the completed ones that were cut off."""
     model: Annotated[str, Field(max_length=256)] | None = None
     metadata: Metadata | None = None
     created_after: UnixTime | None = None
@@ -128,7 +129,8 @@ class ListQuery(Query):
             order=self.order,
             after=parse_public_id(self.after) if self.after else None,
             before=parse_public_id(self.before) if self.before else None,
-            status=self.status,
+            status=Status(self.status) if self.status and self.status != "incomplete" else None,
+            cut_off=self.status == "incomplete",
             model=self.model,
             metadata=self.metadata,
             created_after=_time(self.created_after),

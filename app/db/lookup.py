@@ -60,6 +60,7 @@ def page(connection: Connection, api_key_id: UUID, wanted: JobFilter) -> tuple[l
     """Up to `limit` jobs of the key, and whether there are more that way."""
     conditions = [
         jobs.status == wanted.status.value if wanted.status else None,
+        jobs.incomplete_reason.is_not(None) if wanted.cut_off else None,
         jobs.model == wanted.model if wanted.model else None,
         jobs.metadata.contains(wanted.metadata) if wanted.metadata else None,
         jobs.created_at >= wanted.created_after if wanted.created_after else None,

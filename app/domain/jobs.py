@@ -90,6 +90,8 @@ class JobFilter:
     after: UUID | None = None
     before: UUID | None = None
     status: Status | None = None
+    cut_off: bool = False
+    """Only those that completed, but were cut off."""
     model: str | None = None
     metadata: dict[str, str] | None = None
     created_after: datetime | None = None

@@ -1,6 +1,8 @@
 """Streams on real processes: all four ends, readers that leave, lose the broker, or go on at another API process."""
 
 from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
 
 import pytest
 import redis
@@ -173,6 +175,50 @@ def test_both_pools_stream(cluster: Cluster, client: Client, pool: str) -> None:
     assert events[-1].data["response"]["output"][0]["content"][0]["text"] == " ".join(f"w{n}" for n in range(1, 11))
     text = "".join(event.data["delta"] for event in events if event.name == "response.output_text.delta")
     assert text == events[-1].data["response"]["output"][0]["content"][0]["text"]
+
+
+SAYINGS = [
+    "plain words",
+    "[[reasoning first I think]] then I speak",
+    "[[refusal I would rather not]]",
+    '[[tool weather {"city": "Basel"}]]',
+    "[[tokens 30]] [[finish length]]",
+]
+
+
+@pytest.mark.parametrize("text", SAYINGS)
+def test_both_protocols_of_model_servers_make_one_stream(shared: Client, text: str) -> None:
+    told = []
+    for model in ("gpt-4.1", "responses-1"):
+        with stream(shared, text, model=model) as reader:
+            events = list(reader.events())
+        told.append([{"type": event.name, **_said(event.data)} for event in _merged(events)])
+    assert told[0] == told[1]
+    assert len(told[0]) > len(ANNOUNCED) + 1
+
+
+def test_hosted_tools_reach_servers_that_have_them(shared: Client) -> None:
+    body = {"model": "responses-1", "input": "[[web-search]]", "stream": True, "tools": [{"type": "web_search"}]}
+    with EventStream(shared, "POST", "/v1/responses", body) as reader:
+        *_, last = reader.events()
+    assert "web_search_call" in [item["type"] for item in last.data["response"]["output"]]
+    refused = shared.request("POST", "/v1/responses", {**body, "model": "gpt-4.1"})
+    assert (refused.status, refused.json["error"]["param"]) == (400, "tools[0].type")
+
+
+def _merged(events: list[Event]) -> Iterator[Event]:
+    """Each run of deltas as one: how an answer is cut into pieces is the server's affair, and the moment's."""
+    for _, run in groupby(events, key=lambda event: event.name if event.name.endswith(".delta") else id(event)):
+        first, *others = run
+        deltas = "".join(event.data["delta"] for event in (first, *others)) if "delta" in first.data else ""
+        yield first._replace(data={**first.data, **({"delta": deltas} if deltas else {})})
+
+
+def _said(data: Any) -> Any:
+    """What does not name the job."""
+    shown = data.get("response", {})
+    kept = {name: data[name] for name in ("delta", "text", "refusal", "arguments", "name") if name in data}
+    return {**kept, "status": shown.get("status"), "kinds": [item["type"] for item in shown.get("output", [])]}
 
 
 def test_both_dialects_read_one_stream(shared: Client, container: Container) -> None:

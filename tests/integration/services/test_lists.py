@@ -93,11 +93,13 @@ def test_a_cursor_must_be_an_own_job(service: JobService, owner: UUID, database:
 
 def test_filters_narrow_a_list(service: JobService, owner: UUID, job_ids: list[UUID], database: Database) -> None:
     with database.transaction() as connection:
+        cut_off = rows.put(connection, owner, Status.COMPLETED, incomplete_reason="max_output_tokens")
         ended = rows.put(connection, owner, Status.COMPLETED, model="other")
-    assert ids(service, owner, status=Status.COMPLETED) == [ended]
+    assert ids(service, owner, status=Status.COMPLETED) == [ended, cut_off]
+    assert ids(service, owner, cut_off=True) == [cut_off]
     assert ids(service, owner, model="other") == [ended]
     assert len(ids(service, owner, status=Status.QUEUED, model="gpt-4.1")) == 10
-    assert ids(service, owner, status=Status.COMPLETED, model="gpt-4.1") == []
+    assert ids(service, owner, status=Status.COMPLETED, model="gpt-4.1") == [cut_off]
     by_number = {job.metadata.get("n"): job.id for job in service.page(owner, JobFilter())[0]}
     assert ids(service, owner, metadata={"n": "3"}) == [by_number["3"]]
     assert ids(service, owner, metadata={"n": "3", "parity": "1"}) == [by_number["3"]]

@@ -153,3 +153,8 @@ def test_a_wrong_list_in_a_query() -> None:
     good = "message.output_text.logprobs"
     for query in (GetQuery, InputItemsQuery):
         assert problem(query, {"include": [good, CANARY]}) == ("invalid_value", "include[1]")
+
+
+def test_incomplete_is_a_kind_of_completed() -> None:
+    assert validate(ListQuery, {"status": "incomplete"}).to_filter() == JobFilter(cut_off=True)
+    assert validate(ListQuery, {"status": "completed"}).to_filter() == JobFilter(status=Status.COMPLETED)
