@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 NODE   := tests/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format lock clean
+.PHONY: help setup demo up test fuzz lint format lock clean
 
 help:  ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ up: setup  ## Start everything and keep it running (state in $$SIMMER_HOME, defa
 
 test: setup $(NODE)  ## Run all tests (ARGS='-k name' picks some)
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+fuzz: setup  ## Let Schemathesis look for longer (EXAMPLES=1000 SEED=7)
+	@SIMMER_FUZZ_EXAMPLES=$(or $(EXAMPLES),300) SIMMER_FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/acceptance/test_schemathesis.py
 
 lint: setup  ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .

@@ -20,6 +20,8 @@ def messages(request: JobRequest) -> list[JSON]:
     for item in request.conversation:
         if add := _ITEMS.get(item["type"]):
             add(sent, item)
+    if not sent:
+        raise _refused("Nothing in this conversation is a message or a function call. Send one.")
     return sent
 
 

@@ -22,7 +22,7 @@ class StreamOptions(RequestModel):
     """Accepted; streams are never padded."""
 
 
-class Reasoning(RequestModel):
+class ReasoningConfig(RequestModel):
     """How the model thinks, if it does."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
@@ -70,7 +70,7 @@ class CreateResponse(RequestModel):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     text: TextConfig | None = None
-    reasoning: Reasoning | None = None
+    reasoning: ReasoningConfig | None = None
     truncation: Literal["auto", "disabled"] | None = None
     previous_response_id: str | None = None
     """The completed response that the conversation goes on from."""

@@ -85,9 +85,6 @@ def name_of(reference: JSON) -> str:
 def _name(core_ref: str) -> str:
     """What a model is called in the document, where both dialects and the answers may know one by the same name."""
     module, _, name = core_ref.partition(":")[0].rpartition(".")
-    if core_ref.startswith("app.api.openai.schemas.Reasoning:"):
-        # The items of a conversation have one, too.
-        return "ReasoningConfig"
     if module.startswith("app.api.freddy"):
         return f"Freddy{name}"
     return f"{name}Param" if module.startswith("app.api.openai") and name in _shapes() else name

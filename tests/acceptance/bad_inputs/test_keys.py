@@ -1,13 +1,14 @@
 """Who is not let in, whatever it asks for: on every route, with the same bytes."""
 
 import json
+import re
 from collections.abc import Sequence
 
 import pytest
 
 from app.domain.secrets import new_key
 from tests.acceptance.bad_inputs.raw import Reply, ask, request
-from tests.acceptance.bad_inputs.routes import ROUTES, good_body, scope
+from tests.acceptance.bad_inputs.routes import NEVER_WAS, ROUTES, good_body, scope
 from tests.acceptance.bad_inputs.site import CANARY, JSON_TYPE, SCOPES, Error, Site
 
 UNKNOWN = (401, "authentication_error", "invalid_api_key", None)
@@ -16,6 +17,18 @@ NOT_ALLOWED = (403, "permission_error", "insufficient_scope", None)
 DUPLICATE = (400, "invalid_request_error", "duplicate_header", None)
 
 every_route = pytest.mark.parametrize(("method", "address"), ROUTES)
+
+
+def test_no_route_is_left_out(site: Site) -> None:
+    """What the API itself says of its routes is what these tables hold."""
+    paths = site.ask("GET", "/openapi.json").json["paths"]
+    guarded = {
+        (method.upper(), re.sub(r"{\w+}", "…", path))
+        for path, item in paths.items()
+        for method in {"get", "post", "put", "patch", "delete"} & item.keys()
+        if item[method]["security"]
+    }
+    assert guarded == {(method, re.sub(f"{NEVER_WAS}|gpt-4.1", "…", address)) for method, address in ROUTES}
 
 
 def asked(site: Site, method: str, target: str, *headers: tuple[str, str]) -> Reply:

@@ -139,3 +139,11 @@ def test_the_items_themselves_stay_as_they_are() -> None:
     items = (message("assistant", "a"), call("f", "1"))
     sent(*items)
     assert items == (message("assistant", "a"), call("f", "1"))
+
+
+@pytest.mark.parametrize("items", [(), ({"type": "reasoning", "summary": []},), ({"type": "web_search_call"},)])
+def test_a_conversation_of_nothing_that_can_be_sent_is_refused(items: tuple[JSON, ...]) -> None:
+    with pytest.raises(UpstreamError) as refused:
+        sent(*items)
+    assert refused.value.failure is Failure.INVALID_PROMPT
+    assert sent(*items, instructions="be brief") == [{"role": "system", "content": "be brief"}]

@@ -7,6 +7,7 @@ import pytest
 from app.api.openai.schemas import CreateResponse
 from app.api.parameters import MAX_INPUTS
 from app.api.validation import validate
+from app.domain.errors import InvalidRequestError
 from app.domain.requests import JSON
 from tests.unit.api.jobs import CANARY, problem
 
@@ -153,6 +154,16 @@ WRONG: list[tuple[Any, str, str]] = [
 def test_a_wrong_item(wrong: Any, code: str, param: str) -> None:
     body = {"model": "m", "input": [message("user", TEXT), wrong]}
     assert problem(CreateResponse, body) == (code, param)
+
+
+def test_the_message_names_every_role_and_every_type() -> None:
+    for wrong, allowed in (
+        ({"role": CANARY, "content": ""}, ["user", "assistant", "system", "developer"]),
+        ({"type": CANARY}, ["message", "function_call", "function_call_output", "reasoning", "_call"]),
+    ):
+        with pytest.raises(InvalidRequestError) as refused:
+            validate(CreateResponse, {"model": "m", "input": [wrong]})
+        assert [word for word in allowed if f"'{word}'" not in refused.value.message] == []
 
 
 @pytest.mark.parametrize(
