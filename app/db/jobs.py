@@ -206,11 +206,12 @@ def keep_events(connection: Connection, *where: ColumnElement[bool], events_of: 
     """Store the logs of the running jobs that match and have streamed, before somebody else than their worker ends
     them. `events_of` closes a job's log and packs it.
     """
-    running = (jobs.status == Status.IN_PROGRESS.value, jobs.streamed)
-    # Locked: a settle that comes meanwhile, with the whole log, waits, and then finds the job ended.
-    found = connection.execute(select(jobs.id).where(*running, *where).with_for_update()).scalars().all()
-    for job_id in found:
-        connection.execute(update(JobTable).where(jobs.id == job_id).values(events=events_of(job_id)))
+    # All are locked, also those that have not streamed yet: a first event, or a settle with the whole log, waits and
+    # then finds the job ended.
+    running = select(jobs.id, jobs.streamed).where(jobs.status == Status.IN_PROGRESS.value, *where).with_for_update()
+    for job_id, streamed in connection.execute(running).all():
+        if streamed:
+            connection.execute(update(JobTable).where(jobs.id == job_id).values(events=events_of(job_id)))
 
 
 def _completed_values(outcome: Completed, retention: float) -> dict[str, Any]:
