@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from flask import Response, jsonify, request
 
 from app.api.context import caller, container
 from app.api.dialect import Dialect
-from app.api.queries import GetQuery, ListQuery
+from app.api.queries import MAX_WAIT, GetQuery, ListQuery
 from app.api.sse import stream
 from app.domain.errors import InvalidRequestError, SynchronousError
 from app.domain.ids import parse_public_id, public_id
@@ -18,8 +19,6 @@ from app.domain.jobs import Failure, Idempotency, Job
 from app.domain.lifecycle import Status
 from app.domain.requests import JSON, JobRequest
 
-MAX_WAIT = 60
-"""Seconds that a client may ask to wait, at most."""
 POLL_PAUSES = ((30, 2), (300, 5))
 """The contract's advice: below this age in seconds, poll after so many."""
 LAST_POLL_PAUSE = 30
@@ -28,10 +27,13 @@ _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)',
 _IDEMPOTENCY_KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,255}")
 
 
-def create(dialect: Dialect, job_request: JobRequest, body: JSON, wait: float | None) -> Response:
-    """Record a job, and answer as its mode wants: at once, with its stream, or when it has ended."""
+def create(dialect: Dialect, job_request: JobRequest, asked: Callable[[], JSON], wait: float | None) -> Response:
+    """Record a job, and answer as its mode wants: at once, with its stream, or when it has ended.
+
+    `asked` gives what the client sent; it is only called for an idempotency key.
+    """
     services = container()
-    submitted = services.jobs.submit(caller(), job_request, _idempotency(dialect, body))
+    submitted = services.jobs.submit(caller(), job_request, _idempotency(dialect, asked))
     job = submitted.job
     if job.stream:
         response = stream(dialect, job, cancel_when_dropped=not job.background)
@@ -117,12 +119,12 @@ def _preferred_wait() -> int | None:
     return min(int(match[1]), MAX_WAIT) if match else None
 
 
-def _idempotency(dialect: Dialect, body: JSON) -> Idempotency | None:
+def _idempotency(dialect: Dialect, asked: Callable[[], JSON]) -> Idempotency | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not _IDEMPOTENCY_KEY.fullmatch(key):
         message = "An idempotency key has 1 to 255 characters, none of them a control character."
         raise InvalidRequestError(message, code="invalid_idempotency_key")
-    meant = json.dumps([dialect.name, body], sort_keys=True).encode()
+    meant = json.dumps([dialect.name, asked()], sort_keys=True).encode()
     return Idempotency(key, hashlib.sha256(meant).digest())
