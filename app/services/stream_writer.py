@@ -13,6 +13,8 @@ from app.domain.requests import JSON
 
 log = logging.getLogger(__name__)
 
+RETRY = 1.0
+"""Seconds after which events are sent again that the broker did not take, if no new one comes before."""
 BATCH = 100
 """Logs that are published in one round trip."""
 
@@ -22,6 +24,8 @@ class StreamWriter:
     """One job's whole log. Deltas that come while the publisher is busy are merged into one event."""
 
     job_id: UUID
+    forgotten: bool = False
+    """Nobody publishes it any more."""
     _encoded: list[bytes] = field(default_factory=list)
     """Published, or about to be: they never change any more."""
     _new: list[JSON] = field(default_factory=list)
@@ -79,12 +83,13 @@ class StreamPublisher:
     def forget(self, writer: StreamWriter) -> None:
         """Publish no more of this log: its job has ended, or is another's."""
         with self._lock:
+            writer.forgotten = True
             if self._dirty.get(writer.job_id) is writer:
                 del self._dirty[writer.job_id]
 
     def _run(self) -> None:
         while True:
-            self._wake.wait()
+            self._wake.wait(RETRY if self._dirty else None)
             self._wake.clear()
             try:
                 self._publish()
@@ -101,8 +106,16 @@ class StreamPublisher:
     def _publish_batch(self, writers: Sequence[StreamWriter]) -> None:
         held = self.event_log.append([(writer.job_id, *writer.take()) for writer in writers])
         for writer in writers:
-            # Fewer than were sent: the broker lost its memory, and gets everything again.
-            if writer.job_id in held and not writer.confirm(held[writer.job_id]):
-                with self._lock:
-                    self._dirty.setdefault(writer.job_id, writer)
+            count = held.get(writer.job_id)
+            if count is None:
+                # The broker is away, or the log is closed and the job's end on its way here.
+                self._put_back(writer)
+            elif not writer.confirm(count):
+                # Fewer than were sent: the broker lost its memory, and gets everything again.
+                self._put_back(writer)
                 self._wake.set()
+
+    def _put_back(self, writer: StreamWriter) -> None:
+        with self._lock:
+            if not writer.forgotten:
+                self._dirty.setdefault(writer.job_id, writer)

@@ -9,10 +9,11 @@ from tests.integration.services.doorbell import LocalDoorbell
 
 @dataclass
 class MemoryEventLog:
-    """`appended` are the batches that came while it was up."""
+    """`appended` are the batches that came while it was up, `refused` how many came while it was down."""
 
     doorbell: LocalDoorbell = field(default_factory=LocalDoorbell)
     up: bool = True
+    refused: int = 0
     logs: dict[UUID, list[bytes]] = field(default_factory=dict)
     appended: list[list[tuple[UUID, int, list[bytes]]]] = field(default_factory=list)
     closed: set[UUID] = field(default_factory=set)
@@ -20,6 +21,7 @@ class MemoryEventLog:
 
     def append(self, batch: Sequence[tuple[UUID, int, Sequence[bytes]]]) -> dict[UUID, int]:
         if not self.up:
+            self.refused += 1
             return {}
         self.appended.append([(job_id, start, list(events)) for job_id, start, events in batch])
         taken = [entry for entry in batch if entry[0] not in self.closed]
