@@ -19,7 +19,7 @@ from app.settings import Settings
 from app.stack.postgres import EmbeddedPostgres
 from app.stack.valkey import EmbeddedValkey
 from tests.embedded import Server
-from tests.processes import free_port
+from tests.processes import free_port, wait_until
 from tests.upstream.client import MockUpstream
 
 _TEMPLATE = "simmer_template"
@@ -154,7 +154,16 @@ def fresh_database(postgres: str, template: str = _TEMPLATE) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     _admin(postgres, f"CREATE DATABASE {{}} TEMPLATE {template}", name)
     yield _sibling(postgres, name)
-    _admin(postgres, "DROP DATABASE {} WITH (FORCE)", name)
+    wait_until(lambda: _dropped(postgres, name), 30, f"{name} is dropped")
+
+
+def _dropped(postgres: str, name: str) -> bool:
+    try:
+        _admin(postgres, "DROP DATABASE {} WITH (FORCE)", name)
+    except psycopg.errors.InsufficientPrivilege:
+        # An autovacuum is at work in it, which only a superuser may end; it is over in a moment.
+        return False
+    return True
 
 
 def _sibling(url: str, database: str) -> str:

@@ -1,6 +1,7 @@
 """Schemathesis against a whole Simmer: whatever the OpenAPI document allows, and much that it does not."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,13 @@ def test_the_api_does_what_its_document_says(shared: Client, tmp_path: Path) -> 
     seed = os.environ.get("SIMMER_FUZZ_SEED", "1")
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG.format(seed=seed, key=shared.key, examples=EXAMPLES, chains=5 * EXAMPLES))
-    argv = ["schemathesis", "--config-file", str(config), "run", f"{shared.url}/openapi.json"]
+    argv = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        "--config-file",
+        str(config),
+        "run",
+        f"{shared.url}/openapi.json",
+    ]
     with Process(argv, log=tmp_path / "schemathesis.log", cwd=tmp_path) as process:
         code = process.wait(TIMEOUT)
     assert code == 0, process.output()
