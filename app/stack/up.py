@@ -32,6 +32,7 @@ def banner(addresses: Addresses, runfile: str) -> str:
 
   API       {addresses.api_url}{PATH}
   API key   {addresses.api_key}
+  Docs      {addresses.api_url}/docs
   Flower    {addresses.flower_url}  (user {addresses.flower_user}, password {addresses.flower_password})
   Model     {model}
   Details   {runfile}
