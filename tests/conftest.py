@@ -18,8 +18,9 @@ from app.db.migrate import upgrade
 from app.settings import Settings
 from app.stack.postgres import EmbeddedPostgres
 from app.stack.valkey import EmbeddedValkey
+from tests.databases import drop
 from tests.embedded import Server
-from tests.processes import free_port, wait_until
+from tests.processes import free_port
 from tests.upstream.client import MockUpstream
 
 _TEMPLATE = "simmer_template"
@@ -154,16 +155,8 @@ def fresh_database(postgres: str, template: str = _TEMPLATE) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     _admin(postgres, f"CREATE DATABASE {{}} TEMPLATE {template}", name)
     yield _sibling(postgres, name)
-    wait_until(lambda: _dropped(postgres, name), 30, f"{name} is dropped")
-
-
-def _dropped(postgres: str, name: str) -> bool:
-    try:
-        _admin(postgres, "DROP DATABASE {} WITH (FORCE)", name)
-    except psycopg.errors.InsufficientPrivilege:
-        # An autovacuum is at work in it, which only a superuser may end; it is over in a moment.
-        return False
-    return True
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        drop(admin, name)
 
 
 def _sibling(url: str, database: str) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from app.db.engine import Database
 from app.settings import Settings
+from tests.processes import wait_until
 
 MIGRATED = "simmer_template"
 
@@ -23,4 +25,18 @@ def migrated(postgres: str, name: str, **settings: object) -> Iterator[Database]
         database = Database(Settings.model_validate({"database_url": url, **settings}))
         yield database
         database.close()
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop(admin, name)
+
+
+def drop(admin: psycopg.Connection, name: str) -> None:
+    """Drop a database, whoever is still in it."""
+    wait_until(lambda: _dropped(admin, name), 30, f"{name} is dropped")
+
+
+def _dropped(admin: psycopg.Connection, name: str) -> bool:
+    try:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    except psycopg.errors.InsufficientPrivilege:
+        # An autovacuum is at work in it, which only a superuser may end; it is over in a moment.
+        return False
+    return True
