@@ -69,6 +69,7 @@ class RedisDoorbell:
         self._listeners: dict[UUID, _Listeners] = {}
         self._connection: ConnectionInterface | None = None
         self._thread: threading.Thread | None = None
+        self._down = False
 
     def ring(self, job_ids: Sequence[UUID]) -> None:
         """Tell every process that the jobs' states changed."""
@@ -140,7 +141,9 @@ class RedisDoorbell:
             try:
                 self._read_until_broken()
             except (RedisError, OSError) as error:
-                log.warning("no news from the broker, waiting clients look for themselves: %s", type(error).__name__)
+                if not self._down:
+                    log.warning("no news from the broker, waiting clients ask the database: %s", type(error).__name__)
+                self._down = True
             except Exception as error:  # noqa: BLE001 - without this thread nobody would be told of anything
                 log.error("doorbell failed: %s", type(error).__name__)
             with self._lock:
@@ -152,6 +155,7 @@ class RedisDoorbell:
         connection = pool.connection_class(**pool.connection_kwargs)
         try:
             connection.connect()
+            self._down = False
             with self._lock:
                 self._connection = connection
                 for job_id, listeners in self._listeners.items():

@@ -266,3 +266,20 @@ def test_it_works_on_greenlets(broker_url: str) -> None:
         check=False,
     )
     assert (done.stdout.strip(), done.returncode) == ("1000", 0), done.stderr
+
+
+def test_an_outage_is_told_once(
+    process: Process, job_id: UUID, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doorbell = process(f"redis://127.0.0.1:{free_port()}/0")
+    tries: list[None] = []
+    read = RedisDoorbell._read_until_broken
+
+    def counted(self: RedisDoorbell) -> None:
+        tries.append(None)
+        read(self)
+
+    monkeypatch.setattr(RedisDoorbell, "_read_until_broken", counted)
+    with doorbell.listen(job_id):
+        wait_until(lambda: len(tries) > 3, DEADLINE, "several tries to connect")
+    assert caplog.text.count("no news from the broker") == 1
