@@ -36,8 +36,8 @@ INSERT_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job of a create, and its place in the queue. `replayed`: its idempotency key had been used before, and this
-    is that job.
+    """The job of a create, and its place in the queue if that is shown. `replayed`: its idempotency key had been used
+    before, and this is that job.
     """
 
     job: Job
@@ -80,7 +80,7 @@ class JobService:
     def get(self, api_key_id: UUID, job_id: UUID | None) -> Job:
         """The job. Raises NotFoundError, the same for an unknown, malformed (None), foreign or expired id."""
         with self.database.transaction() as connection:
-            return _found(connection, api_key_id, job_id)
+            return find(connection, api_key_id, job_id)
 
     def get_request(self, api_key_id: UUID, job_id: UUID | None) -> tuple[Job, JobRequest]:
         """The job and all that it was asked. Raises NotFoundError."""
@@ -165,7 +165,9 @@ class JobService:
                     redispatch_after=self.settings.redispatch_after,
                     idempotency=idempotency,
                 )
-                position = lookup.position(connection, job) if job else None
+                # Only a create that answers at once shows it.
+                shows = request.background and not request.stream
+                position = lookup.position(connection, job) if job and shows else None
             if job:
                 return Submitted(job, position)
             assert idempotency, "only a key can be taken"
@@ -202,7 +204,8 @@ def _check_tools(request: JobRequest, model: Model) -> None:
             )
 
 
-def _found(connection: Connection, api_key_id: UUID, job_id: UUID | None) -> Job:
+def find(connection: Connection, api_key_id: UUID, job_id: UUID | None) -> Job:
+    """The key's job. Raises NotFoundError, the same for an unknown, malformed (None), foreign or expired id."""
     job = lookup.get(connection, job_id, api_key_id) if job_id else None
     if job is None:
         raise _not_found()

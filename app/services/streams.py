@@ -12,7 +12,7 @@ from app.domain.events import CREATED, FIRST_OUTPUT, IN_PROGRESS, QUEUED, unpack
 from app.domain.jobs import Job
 from app.domain.ports import NOTHING, STATE, Bell, EventLog
 from app.domain.requests import JSON
-from app.services.jobs import JobService
+from app.services.jobs import JobService, find
 from app.services.waiting import Watch
 
 TICK = 2.0
@@ -85,9 +85,7 @@ class StreamService:
     def _look(self, job: Job) -> tuple[Job, list[bytes]]:
         """The job as it is now, and its log if it has ended."""
         with self.watch.turn(), self.database.transaction() as connection:
-            now = lookup.get(connection, job.id, job.api_key_id)
-            if now is None:
-                raise NotFoundError("There is no response with this id.")
+            now = find(connection, job.api_key_id, job.id)
             return now, unpack(lookup.get_events(connection, job.id)) if now.status.terminal else []
 
     def _live(self, job: Job, position: int, bell: Bell) -> Iterator[Output | None]:
