@@ -14,8 +14,10 @@ import click
 from app.container import Container
 from app.db.keys import KeyRecord
 from app.db.migrate import upgrade
+from app.domain.encryption import new_key
 from app.domain.errors import ServiceError
 from app.domain.rates import Overrides, Rate, parse_rate
+from app.services.encryption import KeyState, KeyUse
 from app.services.keys import DEFAULT_SCOPES, SCOPES
 from app.settings import Settings, load_settings
 from app.stack.commands import HELP, demo, destroy, up
@@ -136,6 +138,40 @@ def revoke_key(key_id: UUID) -> None:
 
 
 @cli.group()
+def encryption() -> None:
+    """Make, count and rotate the keys that stored jobs are encrypted with."""
+
+
+@encryption.command("new-key")
+def new_encryption_key() -> None:
+    """Print a new key as an entry of SIMMER_ENCRYPTION_KEYS. It is kept nowhere."""
+    click.echo(new_key())
+
+
+@encryption.command("status")
+@as_json
+def show_encryption(as_json: bool) -> None:
+    """Show how many stored jobs need which key. One that none needs may be dropped."""
+    _show_uses(_container().encryption.status(), as_json)
+
+
+@encryption.command("rotate")
+@as_json
+def rotate_encryption(as_json: bool) -> None:
+    """Encrypt all stored jobs with the first key of SIMMER_ENCRYPTION_KEYS; decrypt them if the first is `off`.
+
+    Harmless beside running processes, and when it is run again. Exit code 1 if some jobs are left.
+    """
+    container = _container()
+    click.echo(f"Jobs rewritten: {container.encryption.rotate()}", err=as_json)
+    uses = container.encryption.status()
+    _show_uses(uses, as_json)
+    wanted = KeyState.CURRENT if container.sealer.current else KeyState.NO_KEY
+    if any(use.jobs for use in uses if use.state is not wanted):
+        raise click.ClickException("Some jobs are left: run it again, and give it all keys that jobs need.")
+
+
+@cli.group()
 def models() -> None:
     """Work with the models file."""
 
@@ -188,6 +224,17 @@ def _show_new_key(record: KeyRecord, key: str, as_json: bool) -> None:
         click.echo(json.dumps({**_key_json(record), "key": key}))
         return
     click.echo(f"{record.name}  {record.id}\n\n    {key}\n\nKeep it now: it can't be shown again.")
+
+
+def _show_uses(uses: Sequence[KeyUse], as_json: bool) -> None:
+    if as_json:
+        shown = [{"key": use.key_id, "state": use.state.value, "jobs": use.jobs} for use in uses]
+        click.echo(json.dumps(shown, indent=2))
+        return
+    row = "{:<32}  {:<13}  {}"
+    click.echo(row.format("KEY", "STATE", "JOBS"))
+    for use in uses:
+        click.echo(row.format(use.key_id or "-", use.state, use.jobs))
 
 
 def _key_json(record: KeyRecord) -> dict[str, Any]:

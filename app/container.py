@@ -10,8 +10,10 @@ from app.adapters.events import RedisEventLog
 from app.adapters.queue import CeleryDispatcher, api_celery_config
 from app.adapters.rate_limiter import RedisRateLimiter
 from app.adapters.redis_client import redis_client
+from app.adapters.sealer import AesGcmSealer
 from app.db.engine import Database
 from app.services.admission import AdmissionService
+from app.services.encryption import EncryptionService
 from app.services.execution import ExecutionService
 from app.services.health import HealthService
 from app.services.jobs import JobService
@@ -40,7 +42,13 @@ class Container:
     @cached_property
     def database(self) -> Database:
         """The pool of database connections."""
-        return Database(self.settings, pool_timeout=WORKER_POOL_TIMEOUT if self._worker_celery else None)
+        pool_timeout = WORKER_POOL_TIMEOUT if self._worker_celery else None
+        return Database(self.settings, pool_timeout=pool_timeout, sealer=self.sealer)
+
+    @cached_property
+    def sealer(self) -> AesGcmSealer:
+        """Encrypts what stands at rest, if there are keys for it."""
+        return AesGcmSealer(self.settings.key_ring)
 
     @cached_property
     def dispatcher(self) -> CeleryDispatcher:
@@ -61,7 +69,7 @@ class Container:
     @cached_property
     def event_log(self) -> RedisEventLog:
         """The events of running jobs."""
-        return RedisEventLog(self.redis)
+        return RedisEventLog(self.redis, self.sealer)
 
     @cached_property
     def doorbell(self) -> RedisDoorbell:
@@ -143,6 +151,11 @@ class Container:
             self.leases,
             self.settings,
         )
+
+    @cached_property
+    def encryption(self) -> EncryptionService:
+        """The keys that the stored jobs are sealed with."""
+        return EncryptionService(self.database, self.sealer)
 
     @cached_property
     def maintenance(self) -> MaintenanceService:

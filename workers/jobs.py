@@ -31,7 +31,7 @@ def run(self: Any, public_id: str) -> None:
         try:
             lease = container().execution.claim(job_id, worker=self.request.hostname, abort=partial(abort, public_id))
         except UnavailableError:
-            log.warning("database unavailable, the sweep will send this job again")
+            log.warning("not claimed for now, the sweep will send this job again")
             return
         if lease:
             _run_held(lease)

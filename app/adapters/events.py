@@ -1,7 +1,7 @@
 """Running jobs' output events, in Redis streams: entry `i+1` of a stream is the log's event `i`."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,8 @@ from redis.client import Pipeline
 
 from app.adapters.doorbell import channel
 from app.adapters.guard import Guard
+from app.domain.encryption import PREFIX, NoSealer, SealedError
+from app.domain.ports import Sealer
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ PAGE = 1000
 """Events that one read returns at most."""
 _CLOSED = 2**53
 """The entry that closes a log: Redis refuses entries with lower ids than the last. Exact in Lua's numbers."""
+_SEALED = PREFIX.encode()
 
 # One script, for what must not be torn apart: nothing is added to a closed log, and nothing after a gap.
 _APPEND = """
@@ -47,16 +50,18 @@ def _key(job_id: UUID) -> str:
 class RedisEventLog:
     """The broker being down, frozen or full costs a log line: readers then get their events when the job has ended."""
 
-    def __init__(self, client: Redis) -> None:
-        """Keep the logs where `client` points to."""
+    def __init__(self, client: Redis, sealer: Sealer | None = None) -> None:
+        """Keep the logs where `client` points to, each event sealed by `sealer`."""
         self._redis = client
+        self._sealer = sealer or NoSealer()
         self._guard = Guard(client)
 
     def append(self, batch: Sequence[tuple[UUID, int, Sequence[bytes]]]) -> dict[UUID, int]:
         """Add to several logs in one round trip; how many events each holds now, those left out that take none."""
         pipeline = self._redis.pipeline(transaction=False)
         for job_id, start, events in batch:
-            pipeline.eval(_APPEND, 1, _key(job_id), start, LIFETIME, channel(job_id), *events)
+            stored = self._sealed(job_id, start, events)
+            pipeline.eval(_APPEND, 1, _key(job_id), start, LIFETIME, channel(job_id), *stored)
         held = self._try(lambda: pipeline.execute(raise_on_error=False)) or []
         counts = zip((job_id for job_id, _, _ in batch), held, strict=False)
         return {job_id: count for job_id, count in counts if isinstance(count, int) and count < _CLOSED}
@@ -64,23 +69,37 @@ class RedisEventLog:
     def read(self, job_id: UUID, start: int) -> list[tuple[int, bytes]]:
         """Up to PAGE events from index `start` on."""
         entries = self._try(lambda: self._redis.xrange(_key(job_id), min=f"{start + 1}-0", count=PAGE))
-        return [(index, event) for index, event in map(_event, entries or []) if index < _CLOSED - 1]
+        return [(index, event) for index, event in self._opened(job_id, entries or []) if index < _CLOSED - 1]
 
     def close(self, job_id: UUID) -> list[bytes]:
         """Let the log take no more, and return what it held."""
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.xrange(_key(job_id))
-        _seal(pipeline, job_id)
+        _shut(pipeline, job_id)
         replies = self._try(lambda: pipeline.execute(raise_on_error=False))
         entries = replies[0] if replies and isinstance(replies[0], list) else []
-        held = enumerate(map(_event, entries))
+        held = enumerate(self._opened(job_id, entries))
         return [event for _, (_, event) in takewhile(lambda pair: pair[0] == pair[1][0], held)]
 
     def release(self, job_id: UUID) -> None:
         """Let the log, which is kept with the job now, take nothing that comes late, and drop it soon."""
         pipeline = self._redis.pipeline(transaction=True)
-        _seal(pipeline, job_id)
+        _shut(pipeline, job_id)
         self._try(lambda: pipeline.execute(raise_on_error=False))
+
+    def _sealed(self, job_id: UUID, start: int, events: Sequence[bytes]) -> Sequence[bytes | str]:
+        if self._sealer.current is None:
+            return events
+        return [self._sealer.seal(event, job_id, _place(index)) for index, event in enumerate(events, start)]
+
+    def _opened(self, job_id: UUID, entries: Iterable[Any]) -> Iterator[tuple[int, bytes]]:
+        """The entries' indices and events, up to one that does not open: the rest is as good as lost."""
+        for index, event in map(_event, entries):
+            try:
+                plain = self._sealer.open(event.decode(), job_id, _place(index)) if event.startswith(_SEALED) else event
+            except SealedError:
+                return
+            yield index, plain
 
     def _try(self, command: Any) -> Any:
         try:
@@ -90,8 +109,12 @@ class RedisEventLog:
             return None
 
 
-def _seal(pipeline: Pipeline, job_id: UUID) -> None:
-    # An error of XADD alone: somebody sealed it before.
+def _place(index: int) -> str:
+    return f"event {index}"
+
+
+def _shut(pipeline: Pipeline, job_id: UUID) -> None:
+    # An error of XADD alone: somebody shut it before.
     pipeline.xadd(_key(job_id), {"e": b""}, id=f"{_CLOSED}-0")
     pipeline.expire(_key(job_id), AFTERLIFE)
 

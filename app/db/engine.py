@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 from psycopg.errors import (
     IdleInTransactionSessionTimeout,
     ReadOnlySqlTransaction,
@@ -11,11 +12,14 @@ from psycopg.errors import (
     UndefinedTable,
 )
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.db.sealing import SEALER
+from app.domain.encryption import NoSealer
 from app.domain.errors import UnavailableError
+from app.domain.ports import Sealer
 from app.settings import Settings
 
 _DRIVER = "postgresql+psycopg://"
@@ -30,8 +34,10 @@ def sqlalchemy_url(database_url: str) -> str:
 class Database:
     """A pool of connections to the one database that holds the truth. Build one for each process, after a fork."""
 
-    def __init__(self, settings: Settings, *, pool_timeout: float | None = None) -> None:
-        """Connect lazily. `pool_timeout` (seconds) is how long `transaction()` waits for a free connection."""
+    def __init__(self, settings: Settings, *, pool_timeout: float | None = None, sealer: Sealer | None = None) -> None:
+        """Connect lazily. `pool_timeout` (seconds) is how long `transaction()` waits for a free connection; `sealer`
+        encrypts what clients and models wrote.
+        """
         settings.require("database_url")
         self.engine: Engine = create_engine(
             sqlalchemy_url(settings.database_url),
@@ -41,8 +47,11 @@ class Database:
             pool_pre_ping=True,
             # An error must not carry the prompt that was being stored into a log.
             hide_parameters=True,
+            # Every query on payloads has the connection at hand, and none can forget to be given the sealer.
+            execution_options={SEALER: sealer or NoSealer()},
             connect_args=_connect_args(settings),
         )
+        event.listen(self.engine, "handle_error", _leave_out_row)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -72,6 +81,16 @@ class Database:
     def close(self) -> None:
         """Close the idle connections of the pool."""
         self.engine.dispose()
+
+
+def _leave_out_row(context: ExceptionContext) -> None:
+    """Cut an error down to the server's first line. The DETAIL below it quotes the row that was refused, prompt and
+    all, and Celery has the error of a task in its log and in its events.
+    """
+    cause, raised = context.original_exception, context.sqlalchemy_exception
+    if isinstance(cause, psycopg.Error) and raised and cause.diag.message_primary:
+        cause.args = (cause.diag.message_primary,)
+        raised.args = (f"({type(cause).__name__}) {cause}",)
 
 
 def _discard_if_busy(connection: Connection) -> None:

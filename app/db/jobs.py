@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INTERVAL
 
 from app.db.models import Job as JobTable
+from app.db.sealing import opened, sealed, sealer_of
 from app.domain.jobs import (
     WORKER_LOST,
     Claim,
@@ -38,6 +39,7 @@ from app.domain.jobs import (
     Outcome,
 )
 from app.domain.lifecycle import Move, Status
+from app.domain.ports import Sealer
 from app.domain.requests import JobRequest
 
 jobs = JobTable.__table__.c
@@ -65,10 +67,11 @@ def retained(retention: float) -> ColumnElement[datetime]:
     return case((jobs.store, from_now(retention)), else_=from_now(min(retention, UNSTORED_RETENTION)))
 
 
-def job_of(row: Row[Any]) -> Job:
+def job_of(row: Row[Any], sealer: Sealer) -> Job:
     """The job of a row that was selected with JOB_COLUMNS."""
     found = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
-    return Job(**{**{name: found[name] for name in _JOB_FIELDS}, "status": Status(row.status)})
+    payloads = {name: opened(sealer, row.id, name, found[name]) for name in ("request", "output")}
+    return Job(**{**{name: found[name] for name in _JOB_FIELDS}, **payloads, "status": Status(row.status)})
 
 
 def limits_of(row: Row[Any]) -> Limits:
@@ -87,10 +90,11 @@ REQUEST_COLUMNS = (
 )
 
 
-def request_of(row: Row[Any]) -> JobRequest:
-    """The request of a row that was selected with REQUEST_COLUMNS."""
+def request_of(row: Row[Any], job_id: UUID, sealer: Sealer) -> JobRequest:
+    """The request of the job, whose row was selected with REQUEST_COLUMNS."""
     columns = {name: getattr(row, name) for name in ("metadata", "background", "stream", "store")}
-    return JobRequest.restore(row.model, row.request, row.inputs, **columns)
+    parameters, items = (opened(sealer, job_id, name, getattr(row, name)) for name in ("request", "inputs"))
+    return JobRequest.restore(row.model, parameters, items, **columns)
 
 
 DISPATCH_COLUMNS = (jobs.id, jobs.queue, *LIMIT_COLUMNS)
@@ -131,7 +135,10 @@ _STATE_COLUMNS: dict[Status, dict[str, Any]] = {
 
 
 def claim(connection: Connection, job_id: UUID, *, worker: str, lease: float) -> Claim | None:
-    """Take a queued job for `lease` seconds; None if it is not there to take (any more)."""
+    """Take a queued job for `lease` seconds; None if it is not there to take (any more).
+
+    Raises SealedError; rolled back, the job waits for a worker that has its key, and no attempt is counted.
+    """
     rows = move(
         connection,
         Move.CLAIM,
@@ -144,7 +151,8 @@ def claim(connection: Connection, job_id: UUID, *, worker: str, lease: float) ->
         lease_expires_at=from_now(lease),
         run_deadline_at=from_now(jobs.time_limit + HARD_LIMIT_GRACE),
     )
-    return next((Claim(job_id, r.attempt, request_of(r), limits_of(r)) for r in rows), None)
+    sealer = sealer_of(connection)
+    return next((Claim(job_id, r.attempt, request_of(r, job_id, sealer), limits_of(r)) for r in rows), None)
 
 
 def start_attempt(connection: Connection, held: Claim) -> int | None:
@@ -195,11 +203,13 @@ def settle(
 
     `events` is the packed log of a job that streamed.
     """
+    sealer = sealer_of(connection)
+    stored = sealed(sealer, held.job_id, events=events)
     if isinstance(outcome, Failed):
         where = held_by(held)
-        return bool(fail(connection, Move.FAIL, where, outcome=outcome, retention=retention, events=events))
-    values = _completed_values(outcome, retention)
-    return bool(move(connection, Move.COMPLETE, held_by(held), events=events, **values))
+        return bool(fail(connection, Move.FAIL, where, outcome=outcome, retention=retention, **stored))
+    output = sealed(sealer, held.job_id, output=outcome.output)
+    return bool(move(connection, Move.COMPLETE, held_by(held), **stored, **output, **_ending(outcome, retention)))
 
 
 def keep_events(connection: Connection, *where: ColumnElement[bool], events_of: Callable[[UUID], bytes | None]) -> None:
@@ -211,12 +221,12 @@ def keep_events(connection: Connection, *where: ColumnElement[bool], events_of: 
     running = select(jobs.id, jobs.streamed).where(jobs.status == Status.IN_PROGRESS.value, *where).with_for_update()
     for job_id, streamed in connection.execute(running).all():
         if streamed:
-            connection.execute(update(JobTable).where(jobs.id == job_id).values(events=events_of(job_id)))
+            stored = sealed(sealer_of(connection), job_id, events=events_of(job_id))
+            connection.execute(update(JobTable).where(jobs.id == job_id).values(stored))
 
 
-def _completed_values(outcome: Completed, retention: float) -> dict[str, Any]:
+def _ending(outcome: Completed, retention: float) -> dict[str, Any]:
     return {
-        "output": outcome.output,
         "usage": outcome.usage.to_json() if outcome.usage else None,
         "incomplete_reason": outcome.incomplete_reason,
         "expires_at": retained(retention),
@@ -280,7 +290,7 @@ def owned(job_id: UUID, api_key_id: UUID) -> ColumnElement[bool]:
 def cancel(connection: Connection, *where: ColumnElement[bool], retention: float) -> Job | None:
     """Cancel one queued or running job; None if it is not there to cancel."""
     rows = move(connection, Move.CANCEL, *where, returning=JOB_COLUMNS, expires_at=retained(retention))
-    return next((job_of(row) for row in rows), None)
+    return next((job_of(row, sealer_of(connection)) for row in rows), None)
 
 
 def delete_ended(connection: Connection, job_id: UUID, api_key_id: UUID) -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, or_, select
 
 from app.db.jobs import JOB_COLUMNS, REQUEST_COLUMNS, job_of, jobs, request_of
+from app.db.sealing import opened, sealer_of
 from app.domain.jobs import Job, JobFilter
 from app.domain.lifecycle import Status
 from app.domain.requests import JobRequest
@@ -24,19 +25,24 @@ def _visible(api_key_id: UUID, *columns: ColumnElement[Any]) -> Select[Any]:
 def get(connection: Connection, job_id: UUID, api_key_id: UUID) -> Job | None:
     """The key's job; None for an unknown id, another key's, and one whose retention is over."""
     row = connection.execute(_visible(api_key_id, *JOB_COLUMNS).where(jobs.id == job_id)).one_or_none()
-    return job_of(row) if row else None
+    return job_of(row, sealer_of(connection)) if row else None
 
 
 def get_request(connection: Connection, job_id: UUID, api_key_id: UUID) -> tuple[Job, JobRequest] | None:
     """The same with all it was asked, the whole conversation included."""
     columns = {column.name: column for column in (*JOB_COLUMNS, *REQUEST_COLUMNS)}
     row = connection.execute(_visible(api_key_id, *columns.values()).where(jobs.id == job_id)).one_or_none()
-    return (job_of(row), request_of(row)) if row else None
+    if row is None:
+        return None
+    sealer = sealer_of(connection)
+    return job_of(row, sealer), request_of(row, job_id, sealer)
 
 
 def get_events(connection: Connection, job_id: UUID) -> bytes | None:
     """The packed log of a job that has ended; None if there is none."""
-    return connection.execute(select(jobs.events).where(jobs.id == job_id)).scalar_one_or_none()
+    packed = connection.execute(select(jobs.events).where(jobs.id == job_id)).scalar_one_or_none()
+    events: bytes | None = opened(sealer_of(connection), job_id, "events", packed)
+    return events
 
 
 def statuses(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, Status]:
@@ -77,6 +83,7 @@ def page(connection: Connection, api_key_id: UUID, wanted: JobFilter) -> tuple[l
     order = jobs.id.desc() if descending is not upwards else jobs.id.asc()
     statement = _visible(api_key_id, *JOB_COLUMNS).where(*(c for c in conditions if c is not None)).order_by(order)
     # One more than asked for tells that there are more.
-    found = [job_of(row) for row in connection.execute(statement.limit(wanted.limit + 1))]
+    sealer = sealer_of(connection)
+    found = [job_of(row, sealer) for row in connection.execute(statement.limit(wanted.limit + 1))]
     chosen = found[: wanted.limit]
     return chosen[::-1] if upwards else chosen, len(found) > wanted.limit

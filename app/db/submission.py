@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.db.jobs import JOB_COLUMNS, from_now, job_of, jobs
 from app.db.models import Job as JobTable
+from app.db.sealing import sealed, sealer_of
 from app.domain.jobs import Dispatch, Idempotency, Job
 from app.domain.lifecycle import ACTIVE, Status
 from app.domain.requests import JobRequest
@@ -31,13 +32,13 @@ def add(
 
     While another transaction is inserting the same key this one waits for it.
     """
+    sealer = sealer_of(connection)
     statement = insert(JobTable).values(
+        **sealed(sealer, message.job_id, request=request.parameters(), inputs=request.items()),
         id=message.job_id,
         api_key_id=api_key_id,
         status=Status.QUEUED.value,
         model=request.model,
-        request=request.parameters(),
-        inputs=request.items(),
         background=request.background,
         stream=request.stream,
         store=request.store,
@@ -55,7 +56,7 @@ def add(
         index_elements=[jobs.api_key_id, jobs.idempotency_key], index_where=jobs.idempotency_key.is_not(None)
     )
     row = connection.execute(unless_taken.returning(*JOB_COLUMNS)).one_or_none()
-    return job_of(row) if row else None
+    return job_of(row, sealer) if row else None
 
 
 def find_repeated(connection: Connection, api_key_id: UUID, idempotency: Idempotency) -> tuple[Job, bool] | None:
@@ -70,7 +71,7 @@ def find_repeated(connection: Connection, api_key_id: UUID, idempotency: Idempot
     if row and row.expired:
         connection.execute(delete(JobTable).where(own, jobs.id == row.id))
         return None
-    return (job_of(row), row.request_digest == idempotency.digest) if row else None
+    return (job_of(row, sealer_of(connection)), row.request_digest == idempotency.digest) if row else None
 
 
 def count_active(connection: Connection, api_key_id: UUID, limit: int) -> tuple[int, int]:

@@ -91,6 +91,30 @@ class EventLog(Protocol):
         ...
 
 
+class Sealer(Protocol):
+    """Encrypts what stands at rest. A value opens for its own job alone, and only at its own place: the column, or
+    another word for where it stands.
+    """
+
+    @property
+    def current(self) -> str | None:
+        """The id of the key that seals; None if nothing is to be sealed."""
+        ...
+
+    @property
+    def key_ids(self) -> frozenset[str]:
+        """The ids of the keys that open."""
+        ...
+
+    def seal(self, plain: bytes, job_id: UUID, place: str) -> str:
+        """The value encrypted, in ASCII; call this only if there is a current key."""
+        ...
+
+    def open(self, sealed: str, job_id: UUID, place: str) -> bytes:
+        """What was sealed. Raises SealedError, and tells the operator why, if it does not open."""
+        ...
+
+
 class Bell(Protocol):
     """Tells one listener about one job."""
 
