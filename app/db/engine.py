@@ -17,6 +17,7 @@ from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.db.sealing import SEALER
+from app.db.turns import Turns, TurnTimeoutError
 from app.domain.encryption import NoSealer
 from app.domain.errors import UnavailableError
 from app.domain.ports import Sealer
@@ -39,11 +40,14 @@ class Database:
         encrypts what clients and models wrote.
         """
         settings.require("database_url")
+        self._patience = pool_timeout or settings.database_pool_timeout
+        self._turns = Turns(settings.database_pool)
         self.engine: Engine = create_engine(
             sqlalchemy_url(settings.database_url),
             pool_size=settings.database_pool,
             max_overflow=0,
-            pool_timeout=pool_timeout or settings.database_pool_timeout,
+            # Whoever has a turn finds a connection free.
+            pool_timeout=self._patience,
             pool_pre_ping=True,
             # An error must not carry the prompt that was being stored into a log.
             hide_parameters=True,
@@ -61,14 +65,14 @@ class Database:
         ends the statement at one of its limits. After that error a commit may or may not have happened.
         """
         try:
-            with self.engine.connect() as connection:
+            with self._turns.turn(self._patience), self.engine.connect() as connection:
                 try:
                     yield connection
                     connection.commit()
                 except BaseException:
                     _discard_if_busy(connection)
                     raise
-        except (OperationalError, PoolTimeoutError) as error:
+        except (OperationalError, PoolTimeoutError, TurnTimeoutError) as error:
             raise UnavailableError(_DOWN) from error
         except (InternalError, ProgrammingError) as error:
             if isinstance(error.orig, ReadOnlySqlTransaction | IdleInTransactionSessionTimeout):
