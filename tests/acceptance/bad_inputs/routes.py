@@ -51,11 +51,6 @@ ADDRESSES = {
 ROUTES = [(method, address) for address, methods in ADDRESSES.items() for method in sorted(methods) if method != "HEAD"]
 
 
-def scope(method: str) -> str:
-    """What a key needs for it."""
-    return "responses:read" if method == "GET" else "responses:write"
-
-
 def good_body(method: str, address: str) -> dict[str, object] | None:
     """With it the request would succeed, but for its key."""
     bodies = {dialect.path: dialect.body() for dialect in (FREDDY, OPENAI)}

@@ -77,15 +77,3 @@ def test_many_clients_at_once(site: Site, dialect: Dialect) -> None:
     assert len({reply.json["id"] for reply in replies}) == 1
     assert [reply.header("idempotency-replayed") for reply in replies].count(None) == 1
     assert site.count() == before + 1
-
-
-@both
-def test_the_same_key_under_another_api_key(site: Site, dialect: Dialect) -> None:
-    before = site.count()
-    key, stranger = named(f"another, {dialect.name}"), site.new_key()
-    ours = site.ask("POST", dialect.path, dialect.body("ours"), key)
-    theirs = site.ask("POST", dialect.path, dialect.body("theirs"), key, key=stranger)
-    assert (ours.status, theirs.status) == (200, 200)
-    assert ours.json["id"] != theirs.json["id"]
-    assert theirs.header("idempotency-replayed") is None
-    assert site.count() == before + 2

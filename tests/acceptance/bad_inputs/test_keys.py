@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.secrets import new_key
 from tests.acceptance.bad_inputs.raw import Reply, ask, request
-from tests.acceptance.bad_inputs.routes import NEVER_WAS, ROUTES, good_body, scope
+from tests.acceptance.bad_inputs.routes import NEVER_WAS, ROUTES, good_body
 from tests.acceptance.bad_inputs.site import CANARY, JSON_TYPE, SCOPES, Error, Site
 
 UNKNOWN = (401, "authentication_error", "invalid_api_key", None)
@@ -87,19 +87,6 @@ def test_a_key_in_the_query_opens_nothing(site: Site, method: str, address: str,
         reply = asked(site, method, f"{address}?{name}={value}")
         assert reply.error == UNKNOWN
         assert site.key not in reply.text
-
-
-@every_route
-def test_an_expired_key_is_told_so(site: Site, method: str, address: str) -> None:
-    expired = ("Authorization", f"Bearer {site.new_key(lifetime=0.001)}")
-    assert asked(site, method, address, expired).error == EXPIRED
-
-
-@every_route
-def test_a_key_without_the_scope_is_told_so(site: Site, method: str, address: str) -> None:
-    scopes = {"responses:read", "responses:write", "webhooks", "admin"} - {scope(method)}
-    key = ("X-API-Key", site.new_key(*scopes))
-    assert asked(site, method, address, key).error == NOT_ALLOWED
 
 
 def doubled(site: Site) -> dict[str, Sequence[tuple[str, str]]]:
