@@ -9,8 +9,9 @@ from app.settings import load_settings
 
 MIGRATION_LOCK = 0x53494D4D4552
 """Key of the advisory lock under which migrations run: of two that start at once, one waits for the other."""
-LOCK_TIMEOUT = "5s"
-"""How long a migration may wait for a table's lock. Queries queue up behind that wait, so it must be short."""
+LOCK_TIMEOUT = "1s"
+"""How long a migration may wait for a table's lock. Queries queue up behind that wait, so it must be far below
+`SIMMER_LOCK_TIMEOUT`, which is theirs; `simmer migrate` tries again."""
 
 
 def run_migrations() -> None:

@@ -1,5 +1,6 @@
 """Run the migrations, and tell whether the database is at their head."""
 
+import logging
 import time
 from functools import cache
 from pathlib import Path
@@ -8,10 +9,17 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from app.db.engine import Database
 from app.domain.errors import UnavailableError
+
+log = logging.getLogger(__name__)
+
+LOCK_PAUSE = 3.0
+"""Seconds between two tries to lock a table: requests that queued up behind the first go on meanwhile."""
 
 
 def _config() -> Config:
@@ -21,11 +29,35 @@ def _config() -> Config:
 
 
 def upgrade(database: Database, *, timeout: float) -> None:
-    """Bring the schema to the head; wait up to `timeout` seconds for the database to answer first."""
+    """Bring the schema to the head, or leave it if it is newer. Waits up to `timeout` seconds for the database to
+    answer, then as long for a table that somebody holds. Raises UnavailableError; nothing has changed then.
+    """
     _wait_for(database, timeout)
+    with database.transaction() as connection:
+        if at_head(connection):
+            return
+    deadline = time.monotonic() + timeout
+    while not _upgraded(database):
+        if time.monotonic() >= deadline:
+            raise UnavailableError(
+                "A long transaction holds a table that the migration changes; nothing was changed. "
+                "End it (pg_stat_activity shows it), and run `simmer migrate` again."
+            )
+        log.warning("a long transaction holds a table that the migration changes, trying again in %g s", LOCK_PAUSE)
+        time.sleep(LOCK_PAUSE)
+
+
+def _upgraded(database: Database) -> bool:
+    """Whether the migrations got their locks in time; without them nothing was changed."""
     config = _config()
     config.attributes["database"] = database
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
+            raise
+        return False
+    return True
 
 
 def _wait_for(database: Database, timeout: float) -> None:
@@ -47,6 +79,15 @@ def head() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+@cache
+def _older() -> frozenset[str]:
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return frozenset(script.revision for script in scripts) - {head()}
+
+
 def at_head(connection: Connection) -> bool:
-    """Whether the schema is the one this code was written for."""
-    return MigrationContext.configure(connection).get_current_revision() == head()
+    """Whether the schema is the one this code was written for, or a newer one, which this code does not know: during an
+    upgrade the release before runs on it.
+    """
+    revision = MigrationContext.configure(connection).get_current_revision()
+    return revision is not None and revision not in _older()

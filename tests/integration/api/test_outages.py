@@ -124,6 +124,6 @@ def test_a_database_that_was_never_migrated(empty_database_url: str, settings: S
 
 def test_a_database_at_another_revision(api: Api, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = 'older'")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
     ready = api.ask("GET", "/readyz")
     assert (ready.status_code, ready.json) == (503, BEHIND)
