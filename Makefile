@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 NODE   := tests/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz lint format lock clean
+.PHONY: help setup demo up test fuzz soak lint format lock clean
 
 help:  ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,11 +38,17 @@ test: setup $(NODE)  ## Run all tests (ARGS='-k name' picks some)
 fuzz: setup  ## Let Schemathesis look for longer (EXAMPLES=1000 SEED=7)
 	@SIMMER_FUZZ_EXAMPLES=$(or $(EXAMPLES),300) SIMMER_FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/acceptance/test_schemathesis.py
 
-lint: setup  ## ruff, mypy --strict, import contracts
+soak: setup  ## Break things at random under load, and check that nothing is lost (MINUTES=10 RATE=50 SEED=7)
+	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) --rate $(or $(RATE),50) $(if $(SEED),--seed $(SEED))
+
+lint: setup  ## ruff, mypy --strict, import contracts, bandit, pip-audit
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy .ci/audit.py
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app workers migrations
+	@$(BIN)/python .ci/audit.py $(if $(AUDIT_REQUIRED),--required) requirements-dev.lock requirements.lock deploy/build.lock
 
 format: setup  ## Reformat the code
 	@$(BIN)/ruff check --fix .

@@ -3,6 +3,7 @@
 from flask import Flask
 
 from app.api import context, errors, limits, ops
+from app.api.backpressure import Backpressure, Gate
 from app.api.docs import routes as docs
 from app.api.freddy import routes as freddy
 from app.api.openai import routes as openai
@@ -35,4 +36,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     context.register(app)
     for blueprint in (freddy.blueprint, openai.blueprint, ops.blueprint, openapi.blueprint, docs.blueprint):
         app.register_blueprint(blueprint)
+    app.wsgi_app = Backpressure(app.wsgi_app, Gate(settings.max_concurrent_requests))  # type: ignore[method-assign]
     return app

@@ -33,10 +33,15 @@ def bind(**fields: Any) -> None:
 def configure(settings: Settings) -> None:
     """Send all logs of the process to stderr in the format and from the level that the settings say."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    handler.setFormatter(formatter(settings))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def formatter(settings: Settings) -> logging.Formatter:
+    """The format that the settings name."""
+    return JsonFormatter() if settings.log_format == "json" else TextFormatter()
 
 
 def raised_at(error: BaseException) -> str:

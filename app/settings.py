@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.encryption import KeyRing, parse_keys
 from app.domain.errors import ConfigurationError
 from app.domain.jobs import Limits
 from app.domain.rates import KeyLimits, parse_rate
@@ -137,6 +138,13 @@ class Settings(BaseSettings):
         default=1_000_000, ge=1, description="How many jobs of all keys may be queued; beyond, creates get a 503."
     )
 
+    max_concurrent_requests: int = Field(
+        default=16,
+        ge=1,
+        le=10_000,
+        description="How many requests one API process works on at once; beyond, they get a 503. Those that only wait "
+        "do not count.",
+    )
     database_pool: int = Field(
         default=10, ge=1, le=200, description="Database connections that one process holds at most."
     )
@@ -155,6 +163,13 @@ class Settings(BaseSettings):
         ge=0,
         le=5,
         description="How long a process trusts a verified API key without asking the database.",
+    )
+
+    encryption_keys: str = Field(
+        default="",
+        repr=False,
+        description="Keys that prompts and results are encrypted with in the database, `ID:KEY,ID:KEY`; the first "
+        "encrypts, all decrypt. `simmer encryption new-key` makes one. Not encrypted when this is not set.",
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -180,6 +195,12 @@ class Settings(BaseSettings):
         parse_rate(text)
         return text
 
+    @field_validator("encryption_keys")
+    @classmethod
+    def _keys(cls, text: str) -> str:
+        parse_keys(text)
+        return text
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.soft_time_limit > self.time_limit:
@@ -192,6 +213,11 @@ class Settings(BaseSettings):
     def default_limits(self) -> Limits:
         """The limits of a model whose entry sets none."""
         return Limits(self.soft_time_limit, self.time_limit, self.max_attempts)
+
+    @property
+    def key_ring(self) -> KeyRing:
+        """The encryption keys."""
+        return parse_keys(self.encryption_keys)
 
     @property
     def key_limits(self) -> KeyLimits:

@@ -95,6 +95,8 @@ class Cluster:
 
     folder: Path
     env: Mapping[str, str]
+    root: Path = _ROOT
+    """Where the code lies that they run."""
     _started: list[Process] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -109,9 +111,9 @@ class Cluster:
         for process in self._started:
             process.stop()
 
-    def api(self, processes: int = 1, **settings: str) -> str:
+    def api(self, processes: int = 1, *, name: str = "api", port: int | None = None, **settings: str) -> str:
         """Start gunicorn; return its URL once it answers. `settings` add to the environment."""
-        port = free_port()
+        port = port or free_port()
         env = {"WEB_CONCURRENCY": str(processes), **settings}
         argv = [
             "gunicorn",
@@ -121,7 +123,7 @@ class Cluster:
             f"127.0.0.1:{port}",
             "app.factory:create_app()",
         ]
-        process = self.start("api", argv, env)
+        process = self.start(name, argv, env)
         url = f"http://127.0.0.1:{port}"
         process.wait_log("Listening at", START_TIMEOUT)
         wait_until(lambda: _answers(f"{url}/healthz"), START_TIMEOUT, "API answers")
@@ -158,7 +160,8 @@ class Cluster:
     def start(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
         """Start any command of the virtual environment."""
         command = [str(_BIN / argv[0]), *argv[1:]]
-        process = Process(command, log=self.folder / f"{name}.log", env={**self.env, **(env or {})}, cwd=_ROOT)
+        given = {**self.env, "PYTHONPATH": os.fspath(self.root), **(env or {})}
+        process = Process(command, log=self.folder / f"{name}.log", env=given, cwd=self.root)
         self._started.append(process)
         return process
 
@@ -186,6 +189,8 @@ def environment(database_url: str, broker_url: str, models: Path, **settings: st
         "SIMMER_DRAIN_TIMEOUT": "2",
         "SIMMER_CREATE_RATE": "1000000/minute",
         "SIMMER_POLL_RATE": "1000000/minute",
+        # Only the tests of it are about overload; all others share few cores.
+        "SIMMER_MAX_CONCURRENT_REQUESTS": "10000",
         "PYTHONUNBUFFERED": "1",
         **settings,
     }

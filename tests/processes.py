@@ -145,6 +145,11 @@ class Process:
     def resume(self) -> None:
         os.killpg(self.pid, signal.SIGCONT)
 
+    def power_off(self) -> None:
+        """SIGKILL it and its whole session at once, as the end of a machine would."""
+        os.killpg(self.pid, signal.SIGKILL)
+        self.stop()
+
     def stop(self, timeout: float = 15) -> int:
         """SIGTERM, then SIGKILL for it after `timeout` seconds and for children left; return the exit code."""
         if self.running:

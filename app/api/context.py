@@ -13,6 +13,7 @@ from flask import Flask, Response, current_app, g, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException, NotFound
 
+from app.api.headers import EVERY
 from app.api.limits import charge
 from app.container import Container
 from app.domain.errors import InsufficientScopeError, InvalidRequestError
@@ -110,8 +111,8 @@ def _keep_encoded_slashes() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    for name, value in EVERY.items():
+        response.headers.setdefault(name, value)
     fields = {
         "method": request.method,
         # The rule, not the path: what a client puts into an unknown path is its own secret.

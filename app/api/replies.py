@@ -9,6 +9,7 @@ from uuid import UUID
 
 from flask import Response, jsonify, request
 
+from app.api.backpressure import aside
 from app.api.context import caller, container
 from app.api.dialect import Dialect
 from app.api.queries import MAX_WAIT, GetQuery, ListQuery
@@ -77,7 +78,8 @@ def _waited(dialect: Dialect, job_id: UUID | None, wait: float | None) -> Respon
     seconds = wait or preferred
     if not seconds or job_id is None:
         return None
-    job = container().waiting.until_ended(caller().api_key_id, job_id, seconds)
+    with aside():
+        job = container().waiting.until_ended(caller().api_key_id, job_id, seconds)
     response = _show(dialect, job, container().waiting.position(job))
     if preferred:
         response.headers["Preference-Applied"] = f"wait={preferred}"
@@ -98,7 +100,9 @@ def _show(dialect: Dialect, job: Job, position: int | None = None) -> Response:
 
 def _synchronous(dialect: Dialect, job: Job) -> Response:
     """The job when it has ended. Raises SynchronousError if it failed, or takes longer than the setting allows."""
-    job = container().waiting.until_ended(job.api_key_id, job.id, container().settings.sync_timeout)
+    timeout = container().settings.sync_timeout
+    with aside():
+        job = container().waiting.until_ended(job.api_key_id, job.id, timeout, on_the_line=True)
     if not job.status.terminal:
         message = f"The response is not finished yet and goes on. Get it by its id, {public_id(job.id)}."
         raise SynchronousError(message, code="response_not_finished", job_id=public_id(job.id))

@@ -17,12 +17,13 @@ from app.domain.errors import UnavailableError
 from app.domain.events import CREATED, IN_PROGRESS, QUEUED
 from app.domain.jobs import Job
 from app.domain.lifecycle import Status
-from app.services.streams import Announcement, Output
+from app.services.streams import Announcement, LeavingError, Output
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
+LEAVING = b": this server restarts, go on with starting_after\n\n"
 _STAGES = {CREATED: "response.created", QUEUED: "response.queued", IN_PROGRESS: "response.in_progress"}
 
 
@@ -63,6 +64,10 @@ class _Frames:
                 written_at = time.monotonic()
             ended = True
             yield DONE
+        except LeavingError:
+            # Not the reader is leaving: the job goes on.
+            ended = True
+            yield LEAVING
         finally:
             if not ended and self.cancel_when_dropped:
                 self._cancel()

@@ -1,6 +1,7 @@
 """The form of an API key: `sk-simmer-`, 30 random characters, and a checksum of 6."""
 
 import hashlib
+import hmac
 import secrets
 import string
 import zlib
@@ -22,7 +23,7 @@ def well_formed(key: str) -> bool:
     body = key.removeprefix(PREFIX)
     if not key.startswith(PREFIX) or len(body) != _RANDOM_LENGTH + _CHECKSUM_LENGTH or not body.isascii():
         return False
-    return body.isalnum() and body[_RANDOM_LENGTH:] == _checksum(body[:_RANDOM_LENGTH])
+    return body.isalnum() and hmac.compare_digest(body[_RANDOM_LENGTH:], _checksum(body[:_RANDOM_LENGTH]))
 
 
 def digest(key: str) -> bytes:

@@ -86,12 +86,12 @@ class ExecutionService:
             ),
         )
         self.release(lease)
-        if settled:
-            self.doorbell.ring([lease.claim.job_id])
+        # In any case: a settle whose reply was lost has ended the job too, and finds it ended when it is tried again.
+        self.doorbell.ring([lease.claim.job_id])
         if settled and events:
             self.publisher.event_log.release(lease.claim.job_id)
         result = "completed" if isinstance(outcome, Completed) else outcome.failure.value
-        log.info("job settled: %s" if settled else "result dropped, the job is another's: %s", result)
+        log.info("job settled: %s" if settled else "result dropped, the job has ended or is another's: %s", result)
 
     def release(self, lease: Lease) -> None:
         """Let go of the job: it has ended, or is another's."""
@@ -209,5 +209,5 @@ def _pauses(first: float) -> Iterator[float]:
     """Seconds to wait between tries: doubling up to MAX_PAUSE, each with up to half of it taken off at random."""
     pause = first
     while True:
-        yield pause * random.uniform(0.5, 1)  # noqa: S311 - spreads load, guards nothing
+        yield pause * random.uniform(0.5, 1)  # noqa: S311 - spreads load, guards nothing  # nosec B311
         pause = min(pause * 2, MAX_PAUSE)

@@ -110,7 +110,8 @@ class KeyService:
     def verify(self, key: str) -> Caller:
         """Who this secret belongs to. Raises InvalidKeyError, ExpiredKeyError, and UnavailableError.
 
-        The comparison happens on the SHA-256 in an index: how long it takes tells nothing about the key.
+        It is found by its SHA-256, in the cache and in the index: how long that takes can tell of digests, from which
+        there is no way back to a key.
         """
         if not well_formed(key):
             raise InvalidKeyError(_INVALID)

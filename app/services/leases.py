@@ -15,6 +15,9 @@ from app.services.stream_writer import StreamWriter
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 1.0
+"""Seconds after which a heartbeat waits in vain for the database: a process that has just woken up asks first."""
+
 
 @dataclass(slots=True)
 class Lease:
@@ -43,6 +46,8 @@ class Leases:
     clock: Callable[[], float] = time.monotonic
     _held: dict[UUID, Lease] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _asked_at: float | None = None
+    """Since when a heartbeat waits for the database."""
 
     def hold(self, claim: Claim, abort: Callable[[], object], *, claimed_at: float) -> Lease:
         """Start to keep a job that was claimed at `claimed_at` (monotonic)."""
@@ -68,16 +73,31 @@ class Leases:
             sent = [(lease, lease.claim.fence) for lease in self._held.values()]
         if not sent:
             return
+        self._asked_at = sent_at
         try:
             with self.database.transaction() as connection:
                 own = db.extend_leases(connection, [fence for _, fence in sent], lease=self.duration)
         except UnavailableError:
             self._abort([lease for lease, _ in sent if self.expired(lease)], "its lease could not be extended")
             return
+        finally:
+            self._asked_at = None
         for lease, (job_id, _) in sent:
             if job_id in own:
                 lease.valid_until = sent_at + self.duration
         self._abort([lease for lease, fence in sent if _lost(lease, fence, own)], "it was cancelled or taken away")
+
+    def give_up(self) -> None:
+        """Abort the tasks of jobs whose leases ran out while a heartbeat waits for a database that does not answer.
+
+        Call it from another thread or greenlet than `beat`, which a connection that has gone dumb can hold for long.
+        """
+        asked_at = self._asked_at
+        if asked_at is None or self.clock() - asked_at < PATIENCE:
+            return
+        with self._lock:
+            over = [lease for lease in self._held.values() if self.expired(lease)]
+        self._abort(over, "its lease could not be extended")
 
     def _abort(self, leases: list[Lease], why: str) -> None:
         for lease in leases:

@@ -19,6 +19,10 @@ TICK = 2.0
 """Seconds after which a silent stream yields None, so that its sender can see whether the reader is still there."""
 
 
+class LeavingError(Exception):
+    """The process is about to end; the reader has to go on at another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """An event that tells of the job itself: created, queued, in_progress, and the terminal one."""
@@ -58,10 +62,13 @@ class StreamService:
         return job
 
     def read(self, job: Job, after: int = -1) -> Iterator[StreamEvent | None]:
-        """The events after number `after` until the job has ended, with None every TICK in which nothing happens."""
+        """The events after number `after` until the job has ended, with None every TICK in which nothing happens.
+
+        Raises LeavingError between two events.
+        """
         position = after + 1
         with self.watch.listen(job.id) as bell:
-            while True:
+            while not self.watch.closed:
                 try:
                     now, log = self._look(job)
                 except UnavailableError:
@@ -81,6 +88,7 @@ class StreamService:
                 for output in self._live(now, position, bell):
                     yield output
                     position = output.sequence + 1 if output else position
+            raise LeavingError
 
     def _look(self, job: Job) -> tuple[Job, list[bytes]]:
         """The job as it is now, and its log if it has ended."""
@@ -103,6 +111,8 @@ class StreamService:
         """What the log holds from `position` on. After a gap nothing: the broker lost it, and the worker sends it
         again, or it comes with the end.
         """
+        if self.watch.closed:
+            return []
         found = enumerate(self.event_log.read(job.id, position - FIRST_OUTPUT), start=position)
         return [Output(at, json.loads(event)) for at, (index, event) in found if index + FIRST_OUTPUT == at]
 

@@ -38,6 +38,10 @@ class Watch:
     database: Database
     doorbell: Doorbell
     interval: float
+    leaving: bool = False
+    """Whoever waits is answered at once, with what is known."""
+    closed: bool = False
+    """Streams and synchronous requests end as well."""
     _seen: dict[UUID, Status] = field(default_factory=dict)
     _thread: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -63,6 +67,18 @@ class Watch:
         finally:
             self._turns.release()
 
+    def leave(self) -> None:
+        """The process is about to end: answer those who can ask another one."""
+        if not self.leaving:
+            self.leaving = True
+            self._ring_all()
+
+    def close(self) -> None:
+        """It ends now."""
+        if not self.closed:
+            self.leaving = self.closed = True
+            self._ring_all()
+
     def look(self) -> None:
         """Ring for the jobs whose status is not the one that was seen last."""
         listened = self.doorbell.listened()
@@ -75,6 +91,10 @@ class Watch:
             if now.get(job_id) != self._seen.get(job_id, Status.QUEUED):
                 self.doorbell.ring_here(job_id)
         self._seen = now
+
+    def _ring_all(self) -> None:
+        for job_id in self.doorbell.listened():
+            self.doorbell.ring_here(job_id)
 
     def _run(self) -> None:
         pause = threading.Event()
@@ -94,9 +114,10 @@ class WaitService:
     jobs: JobService
     watch: Watch
 
-    def until_ended(self, api_key_id: UUID, job_id: UUID, timeout: float) -> Job:
-        """The job as soon as it has ended, or as it is after `timeout` seconds.
+    def until_ended(self, api_key_id: UUID, job_id: UUID, timeout: float, *, on_the_line: bool = False) -> Job:
+        """The job as soon as it has ended, or as it is after `timeout` seconds, or when this process leaves.
 
+        `on_the_line`: the client can't ask again, and is kept until the process ends.
         Raises NotFoundError, and UnavailableError if the database is down; an outage in the middle is waited out.
         """
         deadline = time.monotonic() + timeout
@@ -111,7 +132,8 @@ class WaitService:
                         raise
                     bell.wait(OUTAGE_PAUSE)
                     continue
-                if job.status.terminal or not _rings(bell, deadline):
+                over = self.watch.closed if on_the_line else self.watch.leaving
+                if job.status.terminal or over or not _rings(bell, deadline):
                     return job
 
     def position(self, job: Job) -> int | None:

@@ -19,7 +19,7 @@ class Account:
 
     def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float) -> "subprocess.CompletedProcess[str]":
         """Run to its end as this account, in a plain environment and outside of the caller's folder."""
-        return subprocess.run(  # noqa: S603 - every caller passes a fixed program
+        return subprocess.run(  # noqa: S603 - every caller passes a fixed program  # nosec B603
             argv,
             input=stdin,
             capture_output=True,

@@ -35,7 +35,7 @@ def why(returncode: int) -> str:
 def open_process(spec: ProcessSpec, guard: Guard, stderr: int) -> "subprocess.Popen[bytes]":
     """Start `spec` in a session of its own, known to the guard from its first moment."""
     guard.ensure()
-    process = subprocess.Popen(  # noqa: S603 - the stack's own programs
+    process = subprocess.Popen(  # noqa: S603 - the stack's own programs  # nosec B603
         guard.launcher(spec.argv, spec.stop_signal),
         env=dict(spec.env),
         cwd=spec.cwd,

@@ -66,7 +66,7 @@ class Guard:
 
     def _start(self) -> "tuple[subprocess.Popen[bytes], IO[str]]":
         read_end, write_end = os.pipe()
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603
             [sys.executable, "-m", "app.stack.guard"],
             stdin=read_end,
             cwd=Path("/"),

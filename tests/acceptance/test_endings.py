@@ -14,6 +14,7 @@ from tests.upstream.client import MockUpstream
 def test_the_soft_limit_ends_a_job_as_timed_out(
     client: Client, cluster: Cluster, upstream: MockUpstream, pool: str
 ) -> None:
+    """Row 18. Guarded by the soft limit: the pool interrupts the task, which settles the job."""
     cluster.worker(pool=pool, concurrency=2)
     job_id = client.submit(f"soft limit {pool} [[hang]]", model="quick")
     job = client.wait(job_id, "failed")
@@ -26,6 +27,7 @@ def test_the_soft_limit_ends_a_job_as_timed_out(
 def test_the_hard_limit_ends_a_job_that_swallows_the_soft_one(
     client: Client, cluster: Cluster, upstream: MockUpstream, pool: str
 ) -> None:
+    """Row 18. Guarded by the hard limit, and by the sweep, which ends jobs that are past it."""
     cluster.system()
     cluster.worker(pool=pool, concurrency=2, app="tests.acceptance.stubborn_app")
     job_id = client.submit(f"hard limit {pool} [[hang]]", model="quick")
@@ -79,6 +81,7 @@ def test_a_queued_job_that_was_cancelled_never_runs(client: Client, cluster: Clu
 def test_a_terminate_in_flower_cancels_the_row_and_flower_shows_it_as_revoked(
     client: Client, cluster: Cluster, upstream: MockUpstream, pool: str
 ) -> None:
+    """Row 27. Guarded by the worker's handling of a revoke, which cancels the row as well."""
     cluster.worker(pool=pool, concurrency=2)
     flower = Flower.start(cluster)
     job_id = client.submit(f"terminated {pool} [[hang]]")
@@ -108,6 +111,7 @@ def test_a_terminate_in_flower_cancels_the_row_and_flower_shows_it_as_revoked(
     ],
 )
 def test_a_failing_upstream_gives_a_typed_error(shared: Client, directive: str, code: str) -> None:
+    """Row 19. Guarded by the classification of failures: what broke off, or is no answer, ends the try."""
     job = shared.wait(shared.submit(f"fails {directive}", model="once"), "failed")
     assert job["error"]["code"] == code
     assert job["output"] == []
@@ -120,6 +124,7 @@ def test_a_passing_failure_is_retried_and_counted(shared: Client, upstream: Mock
 
 
 def test_a_storm_of_failures_ends_at_max_attempts(shared: Client, upstream: MockUpstream) -> None:
+    """Row 20. Guarded by the attempts, which are counted in the row before each try."""
     job = shared.wait(shared.submit("storm [[status 503]]"), "failed")
     assert (job["error"]["code"], job["attempts"]) == ("upstream_unavailable", 4)
     assert len(upstream.calls("storm")) == 4

@@ -45,6 +45,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "max_active": ("27", 27),
     "max_queued": ("28", 28),
     "max_queued_total": ("29", 29),
+    "max_concurrent_requests": ("30", 30),
     "database_pool": ("17", 17),
     "database_pool_timeout": ("18", 18.0),
     "statement_timeout": ("19", 19.0),
@@ -52,6 +53,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "max_body_bytes": ("2048", 2048),
     "max_json_depth": ("21", 21),
     "key_cache": ("0", 0.0),
+    "encryption_keys": (f"a:{'A' * 43}=", f"a:{'A' * 43}="),
     "log_level": ("DEBUG", "DEBUG"),
     "log_format": ("json", "json"),
 }
@@ -83,6 +85,7 @@ WRONG = {
     "max_active": ("0", "greater than or equal to 1"),
     "max_queued": ("many", "a valid integer"),
     "max_queued_total": ("-1", "greater than or equal to 1"),
+    "max_concurrent_requests": ("0", "greater than or equal to 1"),
     "database_pool": ("1.5", "a valid integer"),
     "database_pool_timeout": ("0", "greater than 0"),
     "statement_timeout": ("0", "greater than 0"),
@@ -90,6 +93,7 @@ WRONG = {
     "max_body_bytes": ("1023", "greater than or equal to 1024"),
     "max_json_depth": ("501", "less than or equal to 500"),
     "key_cache": ("5.1", "less than or equal to 5"),
+    "encryption_keys": (f"a:{CANARY}", "must be ID:KEY"),
     "log_level": (CANARY, "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     "log_format": (CANARY, "'text' or 'json'"),
 }
@@ -209,8 +213,13 @@ def test_require_names_all_that_is_missing() -> None:
 
 
 def test_secrets_stay_out_of_the_repr() -> None:
-    settings = Settings(database_url=f"postgresql://u:{CANARY}@h/d", broker_url=f"redis://:{CANARY}@h")
+    settings = Settings(
+        database_url=f"postgresql://u:{CANARY}@h/d",
+        broker_url=f"redis://:{CANARY}@h",
+        encryption_keys=f"a:{'C4N' * 14}A=",
+    )
     assert CANARY not in repr(settings) + str(settings)
+    assert "C4N" not in repr(settings) + str(settings) + repr(settings.key_ring)
 
 
 def test_settings_do_not_change() -> None:

@@ -203,8 +203,8 @@ CODES: dict[str, Code] = {
     ),
     "overloaded": Code(
         503,
-        "Too many responses of all keys are queued.",
-        "Too many responses are queued already. Wait as long as Retry-After says, then try again.",
+        "More requests come in than the service can answer, or too many responses of all keys are queued.",
+        "The service is too busy. Wait as long as Retry-After says, then try again.",
     ),
     "unavailable": Code(
         503, "The database is down or too busy.", "The database is not available. Try again in a few seconds."

@@ -18,7 +18,6 @@ CREATE_ERRORS = (
     "previous_response_not_completed",
     "concurrency_limit_exceeded",
     "queue_limit_exceeded",
-    "overloaded",
     # Of a synchronous response
     "response_not_finished",
     "timeout",

@@ -22,6 +22,7 @@ _WITH_KEY = (
     "duplicate_header",
     "rate_limit_exceeded",
     "unavailable",
+    "overloaded",
     "unknown_parameter",
     "invalid_encoding",
     "invalid_unicode",

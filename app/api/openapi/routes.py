@@ -20,6 +20,7 @@ UNCHANGED = Answer("It has not changed.", headers=("ETag",))
 @operation(
     answers={200: Answer("The document.", OpenAPIDocument, headers=("ETag",)), 304: UNCHANGED},
     headers=("If-None-Match",),
+    errors=("overloaded",),
 )
 def document() -> Response:
     """Get the API as an OpenAPI 3.1 document.

@@ -86,11 +86,19 @@ class Connection:
             body = self._file.read(int(named.get("content-length", 0)))
         return Reply(status, headers, body)
 
+    def start(self) -> Reply:
+        """The head of the next reply, whose body is not waited for."""
+        return Reply(*self._head(), b"")
+
     def event(self) -> Any:
         """The first event of a reply that is a stream."""
         status, _ = self._head()
         assert status == 200
         return json.loads(next(self._chunks()).split(b"data: ", 1)[1])
+
+    def rest(self) -> bytes:
+        """All that comes until the server closes."""
+        return self._file.read()
 
     def at_end(self) -> bool:
         """Wait for what comes next: whether that is an orderly end, with no more bytes before it."""

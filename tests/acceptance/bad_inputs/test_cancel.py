@@ -46,6 +46,9 @@ def test_cancel_what_is_completed(site: Site, dialect: Dialect) -> None:
 
 @both
 def test_cancel_racing_completion(shared: Client, upstream: MockUpstream, dialect: Dialect) -> None:
+    """Row 23, through HTTP: its readers see one end, told once. Guarded as the ten thousand races in
+    `tests/integration/services/test_cancel_races.py`.
+    """
     with ThreadPoolExecutor(2 * AT_ONCE) as pool:
         for _ in range(RACES // AT_ONCE // 2):
             _race(shared, upstream, dialect, pool)

@@ -69,6 +69,15 @@ LENGTHS: dict[str, tuple[Sequence[tuple[str, str]], bytes]] = {
     "not chunked": ([("Transfer-Encoding", "gzip")], b"{}"),
     "in an unknown coding": ([("Transfer-Encoding", CANARY)], b"{}"),
     "xchunked": ([("Transfer-Encoding", "xchunked")], chunks(b"{}")),
+    "chunked after another space": ([("Transfer-Encoding", "\x0bchunked")], chunks(b"{}")),
+    "chunked in quotes": ([("Transfer-Encoding", '"chunked"')], chunks(b"{}")),
+    "chunked after nothing": ([("Transfer-Encoding", ",chunked")], chunks(b"{}")),
+    "chunked with a parameter": ([("Transfer-Encoding", "chunked;q=1")], chunks(b"{}")),
+    "chunked in capitals, with Content-Length": ([("Transfer-Encoding", "CHUNKED"), ("Content-Length", "2")], b"{}"),
+    "identity, with Content-Length": ([("Transfer-Encoding", "identity"), ("Content-Length", "2")], b"{}"),
+    "given twice in two cases": ([("content-length", "2"), ("CONTENT-LENGTH", "4")], b"{}"),
+    "hidden after a bare CR": ([("X", "a\rTransfer-Encoding: chunked")], chunks(b"{}")),
+    "hidden after a bare LF": ([("X", "a\nTransfer-Encoding: chunked"), ("Content-Length", "2")], b"{}"),
 }
 
 
@@ -90,6 +99,12 @@ CHUNKS = {
     "a size of 20,000 digits": b"0" * 20_000 + b"2\r\n{}\r\n0\r\n\r\n",
     "more than the size": b"1\r\n{}\r\n0\r\n\r\n",
     "a bad extension": b"2;\x01\r\n{}\r\n0\r\n\r\n",
+    "an extension that ends in LF": b"2;a\n{}\r\n0\r\n\r\n",
+    "an extension with a line in quotes": b'2;a="\n"\r\n{}\r\n0\r\n\r\n',
+    "an endless extension": b"2;" + b"a" * 100_000 + b"\r\n{}\r\n0\r\n\r\n",
+    "an underscore in the size": b"0_2\r\n{}\r\n0\r\n\r\n",
+    "a space after the size": b"2 \r\n{}\r\n0\r\n\r\n",
+    "something else than CR LF after the data": b"2\r\n{}XX0\r\n\r\n",
     "a length after the end": b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n",
     "a key after the end": f"2\r\n{{}}\r\n0\r\nAuthorization: {CANARY}\r\n\r\n".encode(),
     "a bad line after the end": f"2\r\n{{}}\r\n0\r\n{CANARY}\r\n\r\n".encode(),
@@ -113,6 +128,8 @@ def test_a_body_that_breaks_off(site: Site, dialect: Dialect) -> None:
         (CHUNKED, chunks(body)[: -len("0\r\n\r\n")]),
         (CHUNKED, chunks(body)[: -len("\r\n")]),
         (CHUNKED, b"%x\r\n%s" % (len(body) + 1, body)),
+        # Lines of chunks that end in LF are not taken for such lines: it waits for the CR.
+        (CHUNKED, b"%x\n%s\n0\n\n" % (len(body), body)),
     ]
     for header, sent in too_short:
         assert last_words(site, post(site, dialect, header, body=sent), ended=True).error == INCOMPLETE, header
@@ -134,6 +151,7 @@ NO_HTTP: dict[str, tuple[bytes, Error]] = {
     "an expectation": (f"GET / HTTP/1.1\r\nExpect: {CANARY}\r\n\r\n".encode(), MALFORMED),
     "two Content-Types": (b"GET / HTTP/1.1\r\nContent-Type: a/b\r\nContent-Type: a/b\r\n\r\n", MALFORMED),
     "two Hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", MALFORMED),
+    "a proxy's preface": (b"PROXY TCP4 127.0.0.9 127.0.0.1 1 2\r\n", MALFORMED),
     "chunks in HTTP/1.0": (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", MALFORMED),
     "a long path": (f"GET /{CANARY * 1_000} HTTP/1.1\r\n\r\n".encode(), (414, IRE, "uri_too_long", None)),
     "a long header": (f"GET / HTTP/1.1\r\nX: {CANARY * 1_000}\r\n\r\n".encode(), (431, IRE, "headers_too_large", None)),
@@ -155,6 +173,68 @@ def test_a_client_may_not_move_the_api(site: Site) -> None:
     for name in ("SCRIPT_NAME", "Script-Name", "PATH_INFO", "X-Forwarded-Prefix", "X-Original-URL", "X-Rewrite-URL"):
         reply = site.ask("GET", FREDDY.path, headers=[(name, f"/{CANARY}"), ("X-HTTP-Method-Override", "DELETE")])
         assert (reply.status, reply.json["object"]) == (200, "list"), name
+
+
+def test_a_header_with_an_underscore_is_none(site: Site) -> None:
+    # WSGI has one name for both, so that one could pass a proxy which looks at the other.
+    key = ("X-API-Key", site.key)
+    said: list[tuple[list[tuple[str, str]], int]] = [
+        ([("X_API_Key", site.key)], 401),
+        ([("X_API_Key", CANARY), key], 200),
+        ([key, ("X_API_Key", CANARY)], 200),
+        ([key, ("AUTHORIZATION_", CANARY), ("Transfer_Encoding", "chunked"), ("Content_Length", "5")], 200),
+    ]
+    for given, status in said:
+        data = request("GET", "/v1/models", given) + request("GET", "/healthz")
+        with Connection(site.url) as connection:
+            connection.send(data)
+            assert connection.reply().status == status, given
+            assert connection.reply().json == {"status": "ok"}, given
+
+
+def test_nothing_comes_of_what_a_proxy_might_say(site: Site) -> None:
+    """Neither an address nor a scheme is taken from a client, who could say it as well."""
+    told = {
+        "X-Forwarded-For": CANARY,
+        "X-Forwarded-Host": f"{CANARY}.example",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Protocol": "http",
+        "X-Forwarded-Ssl": "on",
+        "Forwarded": f"for={CANARY};host={CANARY}.example;proto=https",
+        "X-Real-Ip": CANARY,
+        "Upgrade": "h2c",
+        "HTTP2-Settings": "AAMAAABkAAQAAP__",
+        "Connection": "Upgrade, HTTP2-Settings",
+    }
+    plain = site.ask("GET", "/v1/models")
+    reply = site.ask("GET", "/v1/models", headers=list(told.items()))
+    assert (reply.status, reply.body) == (200, plain.body)
+    assert CANARY not in reply.text
+
+
+def test_http_1_0(site: Site) -> None:
+    """It is answered, and the connection is closed unless the client asked for the other."""
+    one = b"GET /healthz HTTP/1.0\r\nX-A: b\r\n"
+    for data, replies in [(one + b"\r\n", 1), (one + b"Connection: keep-alive\r\n\r\n", 2)]:
+        with Connection(site.url) as connection:
+            connection.send(data + one + b"\r\n")
+            answered = connection.rest()
+            assert answered.count(b"HTTP/1.0 200 OK\r\n") == replies
+            assert answered.count(b'{"status":"ok"}') == replies
+
+
+def test_a_stream_in_http_1_0_ends_with_its_connection(site: Site) -> None:
+    """HTTP/1.0 knows no chunks, so nothing may follow a body without a length."""
+    job_id = site.create_stream(OPENAI)
+    site.complete(job_id)
+    head = f"GET {OPENAI.path}/{job_id}?stream=true HTTP/1.0\r\nConnection: keep-alive\r\nX-API-Key: {site.key}\r\n\r\n"
+    with Connection(site.url) as connection:
+        connection.send(head.encode())
+        start, _, body = connection.rest().partition(b"\r\n\r\n")
+    assert b"Connection: close" in start
+    assert b"Transfer-Encoding" not in start
+    assert body.startswith(b"event: response.created\n")
+    assert body.endswith(b"data: [DONE]\n\n")
 
 
 @both

@@ -1,0 +1,1 @@
+"""What Simmer can do, measured on real processes: run as modules, such as `python -m benchmarks.backpressure`."""
