@@ -55,6 +55,14 @@ class Server:
         assert spec.ready
         wait_until(spec.ready, START_TIMEOUT, f"{spec.name} ready")
 
+    def come_back(self) -> None:
+        """Wait until it serves again, and start it if it has given up, or does so meanwhile."""
+        ready = self.embedded.process().ready
+        assert ready
+        wait_until(lambda: ready() or not self.process.running, START_TIMEOUT, f"{self.process} ready, or ended")
+        if not self.process.running:
+            self.start()
+
     def stop(self) -> None:
         """Its own way of an orderly stop; SIGKILL for what is left."""
         self.process.resume()

@@ -31,17 +31,17 @@ app.conf.update(
     worker_send_task_events=True,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_enable_remote_control=True,
-    # `expires`: after an outage, one sweep is enough.
+    # No `expires`: the worker's clock would judge what beat's has set, and one that is ahead would drop every sweep.
     beat_schedule={
         "sweep": {
             "task": SWEEP,
             "schedule": settings.sweep_interval,
-            "options": {"queue": SYSTEM_QUEUE, "expires": settings.sweep_interval * 2},
+            "options": {"queue": SYSTEM_QUEUE},
         },
         "purge": {
             "task": PURGE,
             "schedule": settings.purge_interval,
-            "options": {"queue": SYSTEM_QUEUE, "expires": settings.purge_interval * 2},
+            "options": {"queue": SYSTEM_QUEUE},
         },
     },
 )

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from functools import cache
 
 from app.container import Container
@@ -19,16 +20,17 @@ def container() -> Container:
 @cache
 def _container_of(pid: int) -> Container:  # the pid is the cache's key
     made = Container(settings, app)
-    # Under gevent this is a greenlet, under prefork a thread of the child.
-    threading.Thread(target=_beat, args=(made,), name="heartbeat", daemon=True).start()
+    # Under gevent these are greenlets, under prefork threads of the child.
+    for name, act in ("heartbeat", made.leases.beat), ("lease watch", made.leases.give_up):
+        threading.Thread(target=_repeat, args=(name, act), name=name, daemon=True).start()
     return made
 
 
-def _beat(made: Container) -> None:
-    """Extend the leases for as long as the process lives, whatever goes wrong in one round."""
+def _repeat(name: str, act: Callable[[], None]) -> None:
+    """Look after the leases for as long as the process lives, whatever goes wrong in one round."""
     pause = threading.Event()
     while not pause.wait(settings.heartbeat_interval):
         try:
-            made.leases.beat()
+            act()
         except Exception as error:  # noqa: BLE001 - without a heartbeat every job of this process would be lost
-            log.error("heartbeat failed: %s", type(error).__name__)
+            log.error("%s failed: %s", name, type(error).__name__)
