@@ -5,6 +5,8 @@ import sys
 from typing import Any
 
 from celery import Celery, signals
+from kombu.transport.redis import Transport
+from redis.exceptions import OutOfMemoryError
 
 from app.adapters.queue import PURGE, SWEEP, SYSTEM_QUEUE, celery_config
 from app.container import Container
@@ -48,6 +50,9 @@ app.conf.update(
 raise_limit()
 pool.install(drain_timeout=settings.drain_timeout)
 app.steps["consumer"].add(pool.SlotGate)
+
+# kombu takes the answer of a full broker for that to a wrong command, and a worker that meets it would exit.
+Transport.connection_errors = (*Transport.connection_errors, OutOfMemoryError)
 
 
 @signals.celeryd_after_setup.connect(weak=False)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    not_,
     or_,
     select,
     text,
@@ -213,13 +214,13 @@ def settle(
 
 
 def keep_events(connection: Connection, *where: ColumnElement[bool], events_of: Callable[[UUID], bytes | None]) -> None:
-    """Store the logs of the running jobs that match and have streamed, before somebody else than their worker ends
+    """Store the logs of the active jobs that match and have streamed, before somebody else than their worker ends
     them. `events_of` closes a job's log and packs it.
     """
-    # All are locked, also those that have not streamed yet: a first event, or a settle with the whole log, waits and
-    # then finds the job ended.
-    running = select(jobs.id, jobs.streamed).where(jobs.status == Status.IN_PROGRESS.value, *where).with_for_update()
-    for job_id, streamed in connection.execute(running).all():
+    # All are locked, also those that nobody has claimed or that have not streamed yet: a claim, a first event, or a
+    # settle with the whole log, waits and then finds the job ended.
+    active = select(jobs.id, jobs.streamed).where(jobs.ended_at.is_(None), *where).with_for_update()
+    for job_id, streamed in connection.execute(active).all():
         if streamed:
             stored = sealed(sealer_of(connection), job_id, events=events_of(job_id))
             connection.execute(update(JobTable).where(jobs.id == job_id).values(stored))
@@ -262,23 +263,19 @@ def take_back(
 
     Those with no attempt left, or with output that a reader may have seen, fail with `worker_lost`.
     """
-    given_up = fail(
-        connection,
-        Move.FAIL,
-        or_(jobs.attempt >= jobs.max_attempts, jobs.streamed),
-        *where,
-        outcome=WORKER_LOST,
-        retention=retention,
-    )
+    spent = or_(jobs.attempt >= jobs.max_attempts, jobs.streamed)
+    # First, and guarded: whoever streams meanwhile is waited for, and has the job fail below.
     rows = move(
         connection,
         Move.REQUEUE,
+        not_(spent),
         *where,
         returning=DISPATCH_COLUMNS,
         worker=None,
         dispatches=0,
         redispatch_at=from_now(redispatch_after),
     )
+    given_up = fail(connection, Move.FAIL, spent, *where, outcome=WORKER_LOST, retention=retention)
     return given_up, [dispatch_of(row) for row in rows]
 
 

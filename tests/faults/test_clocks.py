@@ -14,7 +14,7 @@ from tests.cluster import Client
 from tests.event_stream import EventStream
 from tests.faults.conftest import Loaded
 from tests.faults.deployment import APIS, LEASE, SCOPES, Deployment
-from tests.faults.faults import fake_clock
+from tests.faults.scene import fake_clock
 from tests.processes import wait_until
 
 HOUR = 3600.0

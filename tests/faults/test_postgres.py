@@ -19,10 +19,11 @@ from tests.acceptance.bad_inputs.dialects import FREDDY, OPENAI, Dialect
 from tests.cluster import Client, Reply
 from tests.faults.conftest import Loaded
 from tests.faults.deployment import APIS, KEYS, Deployment
-from tests.faults.faults import Scene, backends_terminated
 from tests.faults.full_disk import NO_SPACE
 from tests.faults.held import At, Held, held
 from tests.faults.history import Create, History, Read
+from tests.faults.part_faults import backends_terminated
+from tests.faults.scene import Scene
 from tests.processes import wait_until
 from tests.rows import image
 

@@ -13,7 +13,7 @@ from app.adapters.queue import RUN_JOB
 from app.domain.ids import parse_public_id
 from tests.faults.conftest import Loaded
 from tests.faults.deployment import LEASE, POISON_ATTEMPTS, Deployment, Node
-from tests.faults.faults import celery_of
+from tests.faults.scene import celery_of
 from tests.processes import wait_until
 
 RECOVERY = LEASE + 15
