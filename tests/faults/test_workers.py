@@ -127,7 +127,7 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(deployment: Depl
 def _verdict(node: Node, job_id: str, mark: int) -> str | None:
     """What a worker wrote at the end of its work on a job."""
     ids = job_id, str(parse_public_id(job_id))
-    said = "job settled", "job aborted", "job is another's"
+    said = "job settled", "job aborted", "is another's"
     lines = node.process.output(mark).splitlines()
     return next((line for line in lines if any(i in line for i in ids) and any(words in line for words in said)), None)
 
