@@ -124,8 +124,8 @@ def test_the_broker_is_full(deployment: Deployment, loaded: Loaded) -> None:
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_a_running_stream_loses_its_events(deployment: Deployment, loaded: Loaded, everything: bool) -> None:
-    """Row 28. Guarded by the worker, which has all events and sends those again that were lost, and by the whole log
-    that is kept with the job at its end.
+    """Row 28. Guarded by the worker, which has all events: what the broker lost is sent again, or comes from the whole
+    log that is kept with the job at its end. Either of the two is enough.
     """
     client = deployment.client()
     with loaded(), _broker(deployment) as broker:
