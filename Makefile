@@ -33,7 +33,7 @@ up: setup  ## Start everything and keep it running (state in $$SIMMER_HOME, defa
 	@$(BIN)/simmer up
 
 test: setup $(NODE)  ## Run all tests (ARGS='-k name' picks some)
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 fuzz: setup  ## Let Schemathesis look for longer (EXAMPLES=1000 SEED=7)
 	@SIMMER_FUZZ_EXAMPLES=$(or $(EXAMPLES),300) SIMMER_FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/acceptance/test_schemathesis.py
