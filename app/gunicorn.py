@@ -10,7 +10,6 @@ import traceback
 from typing import Any
 
 import gevent
-from gevent.server import StreamServer
 from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
@@ -51,9 +50,6 @@ secure_scheme_headers: dict[str, str] = {}
 # Here, in the master: its workers inherit the limit.
 raise_limit()
 
-# Connections that a process takes in at once. With one in each round of its loop, as gunicorn has it, a busy process
-# lets new clients wait for seconds before it can even refuse them.
-_ACCEPTS = 16
 # Bytes of a body after which others get their turn.
 _TURN = 65_536
 # On, and no seconds to linger.
@@ -65,11 +61,6 @@ class Worker(DrainingWorker):
 
     Its own answers are HTML and repeat what the client sent, which its log does too.
     """
-
-    def _open(self, listener: Any) -> StreamServer:
-        server = super()._open(listener)
-        server.max_accept = _ACCEPTS
-        return server
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:
         """Serve one request whose head is read."""

@@ -18,6 +18,9 @@ LINGER = 1 / 6
 """Share of the graceful timeout for which a connection that was kept alive may bring one more request."""
 LAST_CALL = 5 / 6
 """Share of the graceful timeout after which streams and synchronous requests are ended."""
+ACCEPTS = 16
+"""Connections that a process takes in at once. With one in each round of its loop, as gunicorn has it, a busy process
+lets new clients wait for seconds before it can even refuse them."""
 POLL = 0.1
 """Seconds between two looks at who is still there."""
 
@@ -82,6 +85,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no typ
         tls = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {}
         handle = partial(self.handle, _Address(listener.getsockname()))
         server = StreamServer(listener, handle=handle, spawn=Pool(self.worker_connections), **tls)
+        server.max_accept = ACCEPTS
         server.start()
         return server
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.faults.cases import TERMINAL
 from tests.faults.history import Cancel, Create, History, Read, Stream, code_of, ended_at_of, result_of, state_of
 from tests.faults.http import HttpClient, NoReplyError, Reply
 
 PATH = "/v1/model/response"
-TERMINAL = {"completed", "failed", "cancelled"}
 CANARY = "canary-"
 ERRAND = "errand"
 """The name in a job's metadata of what follows CANARY in its prompt."""

@@ -11,7 +11,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from tests.faults.errands import CANARY, ERRAND, TERMINAL, Errand, Session, canaries_in
+from tests.faults.cases import TERMINAL
+from tests.faults.errands import CANARY, ERRAND, Errand, Session, canaries_in
 from tests.faults.history import History, Listed, Read, code_of, ended_at_of, result_of, state_of
 from tests.faults.http import HttpClient
 from tests.processes import wait_until
