@@ -113,7 +113,7 @@ def prepare(cluster: Cluster, database_url: str) -> tuple[str, list[str]]:
     upgrade(database, timeout=10)
     database.close()
     keys = Container(settings).keys
-    made = [keys.create(f"bench {number}", ["responses:write"])[1] for number in range(KEYS)]
+    made = [keys.create(f"bench {number}", ["responses:write", "responses:read"])[1] for number in range(KEYS)]
     return cluster.api(PROCESSES), made
 
 

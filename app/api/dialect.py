@@ -10,8 +10,8 @@ from app.domain.requests import JSON
 class Presenter(Protocol):
     """Shows a job as the dialect does."""
 
-    def __call__(self, job: Job, *, stage: int | None = None, position: int | None = None) -> JSON:
-        """The job now, with its place in the queue if that is given; or as it was at an earlier `stage`."""
+    def __call__(self, job: Job, *, stage: int | None = None) -> JSON:
+        """The job now, or as it was at an earlier `stage`."""
         ...
 
 

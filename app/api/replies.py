@@ -41,7 +41,7 @@ def create(dialect: Dialect, job_request: JobRequest, asked: Callable[[], JSON],
     elif not job.background:
         response = _synchronous(dialect, job)
     else:
-        response = _waited(dialect, job.id, wait) or _show(dialect, job, submitted.position)
+        response = _waited(dialect, job.id, wait) or _show(dialect, job)
     if submitted.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
@@ -58,8 +58,7 @@ def get(dialect: Dialect, response_id: str, query: GetQuery) -> Response:
         raise InvalidRequestError(message, code="invalid_value", param="starting_after")
     if response := _waited(dialect, job_id, query.wait):
         return response
-    job = container().jobs.get(caller().api_key_id, job_id)
-    return _show(dialect, job, container().jobs.position(job))
+    return _show(dialect, container().jobs.get(caller().api_key_id, job_id))
 
 
 def list_page(dialect: Dialect, query: ListQuery) -> Response:
@@ -80,15 +79,15 @@ def _waited(dialect: Dialect, job_id: UUID | None, wait: float | None) -> Respon
         return None
     with aside():
         job = container().waiting.until_ended(caller().api_key_id, job_id, seconds)
-    response = _show(dialect, job, container().waiting.position(job))
+    response = _show(dialect, job)
     if preferred:
         response.headers["Preference-Applied"] = f"wait={preferred}"
     return response
 
 
-def _show(dialect: Dialect, job: Job, position: int | None = None) -> Response:
+def _show(dialect: Dialect, job: Job) -> Response:
     """The job; while it has not ended the reply says when to ask again."""
-    response = jsonify(dialect.present(job, position=position))
+    response = jsonify(dialect.present(job))
     if not job.status.terminal:
         pause = _poll_pause(job)
         response.headers["Retry-After"] = str(pause)

@@ -28,6 +28,7 @@ def as_it_was(job: Job, stage: int) -> Job:
         incomplete_reason=None,
         error_code=None,
         error_message=None,
+        position=None,
     )
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, literal_column, or_, select
 
-from app.db.jobs import JOB_COLUMNS, REQUEST_COLUMNS, job_of, jobs, request_of
+from app.db.jobs import JOB_COLUMNS, REQUEST_COLUMNS, TABLE, job_of, jobs, request_of
 from app.db.sealing import opened, sealer_of
 from app.domain.jobs import Job, JobFilter
 from app.domain.lifecycle import Status
@@ -16,15 +16,37 @@ MAX_POSITION = 1000
 """Places in a queue that are counted; a job further behind has this one."""
 
 
-def _visible(api_key_id: UUID, *columns: ColumnElement[Any]) -> Select[Any]:
+def place(queue: ColumnElement[Any], job_id: ColumnElement[Any]) -> ColumnElement[int]:
+    """The place of a queued job in its queue, 1 being next; MAX_POSITION if it is that or further behind."""
+    others = TABLE.alias("others")
+    # A literal: a prepared statement's generic plan can't tell that a parameter fits the partial index.
+    queued = others.c.status == literal_column(f"'{Status.QUEUED}'")
+    before = select(others.c.id).where(queued, others.c.queue == queue, others.c.id < job_id)
+    # In order: another index may look as good, and has the jobs of all queues in it.
+    counted = before.order_by(others.c.id).limit(MAX_POSITION - 1).correlate(TABLE).subquery()
+    return select(func.count() + 1).select_from(counted).scalar_subquery()
+
+
+def place_if_queued() -> ColumnElement[int | None]:
+    """The `position` of the selected job; nothing is counted for one that has left the queue."""
+    return case((jobs.status == Status.QUEUED.value, place(jobs.queue, jobs.id))).label("position")
+
+
+def _visible(api_key_id: UUID | ColumnElement[UUID], *columns: ColumnElement[Any]) -> Select[Any]:
     # Expired rows are invisible at once: the purge may be a minute late.
     kept = or_(jobs.expires_at.is_(None), jobs.expires_at > func.now())
     return select(*columns).where(jobs.api_key_id == api_key_id, kept)
 
 
+# Built once: building takes as long as running it, and this is what a poll is.
+_GET = _visible(bindparam("api_key_id"), *JOB_COLUMNS, place_if_queued()).where(jobs.id == bindparam("job_id"))
+
+
 def get(connection: Connection, job_id: UUID, api_key_id: UUID) -> Job | None:
-    """The key's job; None for an unknown id, another key's, and one whose retention is over."""
-    row = connection.execute(_visible(api_key_id, *JOB_COLUMNS).where(jobs.id == job_id)).one_or_none()
+    """The key's job, with its place in the queue; None for an unknown id, another key's, and one whose retention is
+    over.
+    """
+    row = connection.execute(_GET, {"job_id": job_id, "api_key_id": api_key_id}).one_or_none()
     return job_of(row, sealer_of(connection)) if row else None
 
 
@@ -49,17 +71,6 @@ def statuses(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, Stat
     """What has become of these jobs; those that are gone are left out."""
     rows = connection.execute(select(jobs.id, jobs.status).where(jobs.id == func.any(list(job_ids))))
     return {row.id: Status(row.status) for row in rows}
-
-
-def position(connection: Connection, job: Job) -> int:
-    """The place of a queued job in its queue, 1 being next; MAX_POSITION if it is that or further behind."""
-    # A literal: a prepared statement's generic plan can't tell that a parameter fits the partial index.
-    queued = jobs.status == literal_column(f"'{Status.QUEUED}'")
-    queue = select(jobs.queue).where(jobs.id == job.id).scalar_subquery()
-    before = select(jobs.id).where(queued, jobs.queue == queue, jobs.id < job.id)
-    # In order: another index may look as good, and has the jobs of all queues in it.
-    counted = before.order_by(jobs.id).limit(MAX_POSITION - 1).subquery()
-    return 1 + connection.execute(select(func.count()).select_from(counted)).scalar_one()
 
 
 def page(connection: Connection, api_key_id: UUID, wanted: JobFilter) -> tuple[list[Job], bool]:

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Text, bindparam, case, cast, func, select, text, update
 
-from app.db.jobs import jobs
-from app.db.models import Job as JobTable
+from app.db.jobs import TABLE, jobs
 from app.db.sealing import PAYLOADS, opened, sealed, sealer_of
 from app.domain.encryption import PREFIX, SealedError
 
@@ -38,7 +37,7 @@ def reseal(connection: Connection, job_ids: Sequence[UUID]) -> int:
     rows = connection.execute(found).all()
     anew = [values for row in rows if (values := _resealed(connection, row.id, row._mapping))]  # noqa: SLF001
     if anew:
-        statement = update(JobTable).where(jobs.id == bindparam("job_id"))
+        statement = update(TABLE).where(jobs.id == bindparam("job_id"))
         connection.execute(statement, anew)
     return len(anew)
 

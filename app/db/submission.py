@@ -3,19 +3,66 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    UpdateBase,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 
-from app.db.jobs import JOB_COLUMNS, from_now, job_of, jobs
-from app.db.models import Job as JobTable
+from app.db.jobs import JOB_COLUMNS, TABLE, from_now, job_of, jobs
+from app.db.lookup import place, place_if_queued
 from app.db.sealing import sealed, sealer_of
 from app.domain.jobs import Dispatch, Idempotency, Job
 from app.domain.lifecycle import ACTIVE, Status
 from app.domain.requests import JobRequest
 
+_GIVEN = (
+    "id",
+    "api_key_id",
+    "model",
+    "request",
+    "inputs",
+    "background",
+    "stream",
+    "store",
+    "metadata",
+    "soft_time_limit",
+    "time_limit",
+    "max_attempts",
+    "idempotency_key",
+    "request_digest",
+    "queue",
+)
+
 # Literals, as in `app.db.sweep`: the plan must see that they fit the partial indexes.
 _QUEUED = jobs.status == literal_column(f"'{Status.QUEUED}'")
 _ACTIVE = jobs.status.in_([literal_column(f"'{status}'") for status in sorted(ACTIVE)])
+
+
+def _adding() -> UpdateBase:
+    """The INSERT of a queued job: all parameters `new_…` but for its times."""
+    new = {name: bindparam(f"new_{name}", type_=jobs[name].type) for name in _GIVEN}
+    statement = insert(TABLE).values(
+        **new,
+        status=Status.QUEUED.value,
+        queue_expires_at=from_now(bindparam("queue_timeout", type_=Float)),
+        redispatch_at=from_now(bindparam("redispatch_after", type_=Float)),
+    )
+    unless_taken = statement.on_conflict_do_nothing(
+        index_elements=[jobs.api_key_id, jobs.idempotency_key], index_where=jobs.idempotency_key.is_not(None)
+    )
+    return unless_taken.returning(*JOB_COLUMNS, place(new["queue"], new["id"]).label("position"))
+
+
+_ADD = _adding()
 
 
 def add(
@@ -28,35 +75,37 @@ def add(
     redispatch_after: float,
     idempotency: Idempotency | None = None,
 ) -> Job | None:
-    """Insert a queued job; None if its idempotency key is taken. Its first message, after the commit, is the caller's.
+    """Insert a queued job, and find its place in the queue; None if its idempotency key is taken.
 
-    While another transaction is inserting the same key this one waits for it.
+    Its first message, after the commit, is the caller's. While another transaction is inserting the same key this one
+    waits for it.
     """
     sealer = sealer_of(connection)
-    statement = insert(JobTable).values(
+    values = {
         **sealed(sealer, message.job_id, request=request.parameters(), inputs=request.items()),
-        id=message.job_id,
-        api_key_id=api_key_id,
-        status=Status.QUEUED.value,
-        model=request.model,
-        background=request.background,
-        stream=request.stream,
-        store=request.store,
-        metadata_=request.metadata,
-        soft_time_limit=message.limits.soft_time_limit,
-        time_limit=message.limits.time_limit,
-        max_attempts=message.limits.max_attempts,
-        idempotency_key=idempotency.key if idempotency else None,
-        request_digest=idempotency.digest if idempotency else None,
-        queue=message.queue,
-        queue_expires_at=from_now(queue_timeout),
-        redispatch_at=from_now(redispatch_after),
-    )
-    unless_taken = statement.on_conflict_do_nothing(
-        index_elements=[jobs.api_key_id, jobs.idempotency_key], index_where=jobs.idempotency_key.is_not(None)
-    )
-    row = connection.execute(unless_taken.returning(*JOB_COLUMNS)).one_or_none()
+        "id": message.job_id,
+        "api_key_id": api_key_id,
+        "model": request.model,
+        "background": request.background,
+        "stream": request.stream,
+        "store": request.store,
+        "metadata": request.metadata,
+        "soft_time_limit": message.limits.soft_time_limit,
+        "time_limit": message.limits.time_limit,
+        "max_attempts": message.limits.max_attempts,
+        "idempotency_key": idempotency.key if idempotency else None,
+        "request_digest": idempotency.digest if idempotency else None,
+        "queue": message.queue,
+    }
+    times = {"queue_timeout": queue_timeout, "redispatch_after": redispatch_after}
+    row = connection.execute(_ADD, {**times, **{f"new_{name}": value for name, value in values.items()}}).one_or_none()
     return job_of(row, sealer) if row else None
+
+
+_EXPIRED = func.coalesce(jobs.expires_at <= func.now(), False).label("expired")
+_OWN_KEY = and_(jobs.api_key_id == bindparam("api_key_id"), jobs.idempotency_key == bindparam("idempotency_key"))
+_REPEATED_COLUMNS: list[ColumnElement[Any]] = [*JOB_COLUMNS, jobs.request_digest, place_if_queued(), _EXPIRED]
+_FIND_REPEATED = select(*_REPEATED_COLUMNS).where(_OWN_KEY)
 
 
 def find_repeated(connection: Connection, api_key_id: UUID, idempotency: Idempotency) -> tuple[Job, bool] | None:
@@ -64,12 +113,10 @@ def find_repeated(connection: Connection, api_key_id: UUID, idempotency: Idempot
 
     One whose retention is over frees its key here and now: the purge may be a minute late.
     """
-    own = and_(jobs.api_key_id == api_key_id, jobs.idempotency_key == idempotency.key)
-    expired = func.coalesce(jobs.expires_at <= func.now(), False).label("expired")
-    columns: list[ColumnElement[Any]] = [*JOB_COLUMNS, jobs.request_digest, expired]
-    row = connection.execute(select(*columns).where(own)).one_or_none()
+    own = {"api_key_id": api_key_id, "idempotency_key": idempotency.key}
+    row = connection.execute(_FIND_REPEATED, own).one_or_none()
     if row and row.expired:
-        connection.execute(delete(JobTable).where(own, jobs.id == row.id))
+        connection.execute(delete(TABLE).where(_OWN_KEY, jobs.id == row.id), own)
         return None
     return (job_of(row, sealer_of(connection)), row.request_digest == idempotency.digest) if row else None
 
@@ -85,5 +132,5 @@ def count_active(connection: Connection, api_key_id: UUID, limit: int) -> tuple[
 
 def count_queued(connection: Connection, limit: int) -> int:
     """How many jobs of all keys are queued; counts up to `limit`."""
-    counted = select(literal_column("1")).select_from(JobTable).where(_QUEUED).limit(limit).subquery()
+    counted = select(literal_column("1")).select_from(TABLE).where(_QUEUED).limit(limit).subquery()
     return connection.execute(select(func.count()).select_from(counted)).scalar_one()

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal_
 from app.db.jobs import (
     DISPATCH_COLUMNS,
     MAX_REDISPATCH_INTERVAL,
+    TABLE,
     dispatch_of,
     fail,
     from_now,
@@ -16,7 +17,6 @@ from app.db.jobs import (
     keep_events,
     take_back,
 )
-from app.db.models import Job as JobTable
 from app.domain.jobs import QUEUE_TIMEOUT, TIMED_OUT, Dispatch
 from app.domain.lifecycle import Move, Status
 
@@ -86,7 +86,7 @@ def redispatch(connection: Connection, queue: str, *, limit: int, redispatch_aft
         redispatch_after * func.power(2, func.least(jobs.dispatches + 1, 20)), MAX_REDISPATCH_INTERVAL
     )
     statement = (
-        update(JobTable)
+        update(TABLE)
         .where(jobs.id.in_(due), _QUEUED)
         .values(dispatches=jobs.dispatches + 1, redispatch_at=from_now(interval))
         .returning(*DISPATCH_COLUMNS)
@@ -97,4 +97,4 @@ def redispatch(connection: Connection, queue: str, *, limit: int, redispatch_aft
 def purge(connection: Connection, *, limit: int) -> int:
     """Delete ended jobs whose retention is over; return how many."""
     expired = _batch(limit, jobs.expires_at <= func.now(), first=jobs.expires_at)
-    return connection.execute(delete(JobTable).where(jobs.id.in_(expired))).rowcount
+    return connection.execute(delete(TABLE).where(jobs.id.in_(expired))).rowcount

@@ -79,6 +79,8 @@ class Job:
     incomplete_reason: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    position: int | None = None
+    """Its place in the queue, 1 being next; None once it left, and where nobody asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class AdmissionService:
     _tallies: dict[UUID | None, _Tally] = field(default_factory=dict)
 
     def admit(self, caller: Caller) -> None:
-        """Let one more job of the caller in; call this only for a job that is inserted then.
+        """Let one more job of the caller in; call this only for a job that is to be inserted then.
 
         Raises RateLimitedError at a cap of the key, OverloadedError when too many jobs wait in all, and
         UnavailableError.
@@ -107,7 +107,7 @@ class AdmissionService:
             known.counted_at = now
         elif len(self._tallies) >= MAX_CACHED:
             self._tallies.clear()
-        with self.database.transaction() as connection:
+        with self.database.autocommit() as connection:
             counted = _Tally(count(connection), now)
         self._tallies[whose] = counted
         return counted

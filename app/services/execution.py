@@ -196,7 +196,7 @@ class ExecutionService:
         """Write through an outage of the database, for as long as the lease lasts."""
         for pause in _pauses(0.2):
             try:
-                with self.database.transaction() as connection:
+                with self.database.autocommit() as connection:
                     return write(connection)
             except UnavailableError:
                 if self.leases.expired(lease):

@@ -14,6 +14,8 @@ from app.domain.errors import (
     IllegalMoveError,
     InvalidRequestError,
     NotFoundError,
+    OverloadedError,
+    RateLimitedError,
     UnavailableError,
 )
 from app.domain.events import log_closer
@@ -36,12 +38,9 @@ INSERT_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job of a create, and its place in the queue if that is shown. `replayed`: its idempotency key had been used
-    before, and this is that job.
-    """
+    """The job of a create. `replayed`: its idempotency key had been used before, and this is that job."""
 
     job: Job
-    position: int | None
     replayed: bool = False
 
 
@@ -66,11 +65,15 @@ class JobService:
         """
         model = self.catalog.resolve(request.model)
         _check_tools(request, model)
-        if idempotency and (earlier := self._repeated(caller.api_key_id, idempotency)):
-            return earlier
-        self.admission.admit(caller)
         message = Dispatch(new_id(), _queue(request), model.limits(self.settings.default_limits))
-        submitted = self._add(caller.api_key_id, request, message, idempotency)
+        try:
+            self.admission.admit(caller)
+            submitted = self._add(caller.api_key_id, request, message, idempotency)
+        except (InvalidRequestError, OverloadedError, RateLimitedError):
+            # What was accepted once is answered as it was, whatever would refuse it now.
+            if idempotency and (earlier := self._repeated(caller.api_key_id, idempotency)):
+                return earlier
+            raise
         if not submitted.replayed:
             # After the commit: a worker that got the id before it would find no row.
             self.dispatcher.dispatch(message)
@@ -79,23 +82,16 @@ class JobService:
 
     def get(self, api_key_id: UUID, job_id: UUID | None) -> Job:
         """The job. Raises NotFoundError, the same for an unknown, malformed (None), foreign or expired id."""
-        with self.database.transaction() as connection:
+        with self.database.autocommit() as connection:
             return find(connection, api_key_id, job_id)
 
     def get_request(self, api_key_id: UUID, job_id: UUID | None) -> tuple[Job, JobRequest]:
         """The job and all that it was asked. Raises NotFoundError."""
-        with self.database.transaction() as connection:
+        with self.database.autocommit() as connection:
             found = lookup.get_request(connection, job_id, api_key_id) if job_id else None
         if found is None:
             raise _not_found()
         return found
-
-    def position(self, job: Job) -> int | None:
-        """The place of the job in its queue, 1 being next, counted up to `lookup.MAX_POSITION`; None once it left."""
-        if job.status is not Status.QUEUED:
-            return None
-        with self.database.transaction() as connection:
-            return lookup.position(connection, job)
 
     def page(self, api_key_id: UUID, wanted: JobFilter) -> tuple[list[Job], bool]:
         """One page of the key's jobs, and whether there are more. Raises InvalidRequestError for an unknown cursor."""
@@ -129,7 +125,7 @@ class JobService:
         if job_id and (cancelled := self.abandon(api_key_id, job_id)) and not active_too:
             return cancelled
         job = self.get(api_key_id, job_id)
-        with self.database.transaction() as connection:
+        with self.database.autocommit() as connection:
             db.delete_ended(connection, job.id, api_key_id)
         log.info("job deleted", extra={"fields": {"job_id": job.id}})
         return None
@@ -155,28 +151,26 @@ class JobService:
         # Who waits on the line for its result is not served by a later start.
         queue_timeout = self.settings.queue_timeout if request.background else self.settings.sync_timeout
         for _ in range(INSERT_TRIES):
-            with self.database.transaction() as connection:
+            with self.database.autocommit() as connection:
                 job = submission.add(
                     connection,
                     message,
                     api_key_id,
+                    # At most one statement more, which need not see the same moment.
                     with_context(connection, api_key_id, request),
                     queue_timeout=min(queue_timeout, self.settings.queue_timeout),
                     redispatch_after=self.settings.redispatch_after,
                     idempotency=idempotency,
                 )
-                # Only a create that answers at once shows it.
-                shows = request.background and not request.stream
-                position = lookup.position(connection, job) if job and shows else None
             if job:
-                return Submitted(job, position)
+                return Submitted(job)
             assert idempotency, "only a key can be taken"
             if earlier := self._repeated(api_key_id, idempotency):
                 return earlier
         raise UnavailableError("The response of this idempotency key is just being deleted. Try again.")
 
     def _repeated(self, api_key_id: UUID, idempotency: Idempotency) -> Submitted | None:
-        with self.database.transaction() as connection:
+        with self.database.autocommit() as connection:
             found = submission.find_repeated(connection, api_key_id, idempotency)
         if found is None:
             return None
@@ -185,7 +179,7 @@ class JobService:
             raise IdempotencyKeyReusedError(
                 "This idempotency key was used for another request. Use a new key for a new request."
             )
-        return Submitted(job, self.position(job), replayed=True)
+        return Submitted(job, replayed=True)
 
 
 def _queue(request: JobRequest) -> str:

@@ -75,7 +75,7 @@ class Leases:
             return
         self._asked_at = sent_at
         try:
-            with self.database.transaction() as connection:
+            with self.database.autocommit() as connection:
                 own = db.extend_leases(connection, [fence for _, fence in sent], lease=self.duration)
         except UnavailableError:
             self._abort([lease for lease, _ in sent if self.expired(lease)], "its lease could not be extended")

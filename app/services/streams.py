@@ -92,7 +92,7 @@ class StreamService:
 
     def _look(self, job: Job) -> tuple[Job, list[bytes]]:
         """The job as it is now, and its log if it has ended."""
-        with self.watch.turn(), self.database.transaction() as connection:
+        with self.watch.turn(), self.database.autocommit() as connection:
             now = find(connection, job.api_key_id, job.id)
             return now, unpack(lookup.get_events(connection, job.id)) if now.status.terminal else []
 

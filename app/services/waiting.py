@@ -84,7 +84,7 @@ class Watch:
         listened = self.doorbell.listened()
         now: dict[UUID, Status] = {}
         for start in range(0, len(listened), BATCH):
-            with self.database.transaction() as connection:
+            with self.database.autocommit() as connection:
                 now |= lookup.statuses(connection, listened[start : start + BATCH])
         for job_id in listened:
             # One that is gone rings as well; one seen for the first time may have changed before it was listened to.
@@ -135,13 +135,6 @@ class WaitService:
                 over = self.watch.closed if on_the_line else self.watch.leaving
                 if job.status.terminal or over or not _rings(bell, deadline):
                     return job
-
-    def position(self, job: Job) -> int | None:
-        """The place of a queued job in its queue; None once it left."""
-        if job.status is not Status.QUEUED:
-            return None
-        with self.watch.turn():
-            return self.jobs.position(job)
 
 
 def _rings(bell: Bell, deadline: float) -> bool:

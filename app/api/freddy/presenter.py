@@ -11,14 +11,14 @@ _COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 _ECHOED = ("instructions", "max_output_tokens", "parallel_tool_calls", "previous_response_id", "reasoning")
 
 
-def present(job: Job, *, stage: int | None = None, position: int | None = None) -> JSON:
+def present(job: Job, *, stage: int | None = None) -> JSON:
     """The response object: the contract's keys, those the official SDKs parse, and the extras of `docs/api.md`.
 
-    `stage`: as it was then, made of what never changes; `position` is its place in the queue, if it is known.
+    `stage`: as it was then, made of what never changes.
     """
     shown = job if stage is None else as_it_was(job, stage)
     now = {"attempts": job.attempt} if stage is None else {}
-    waiting = {} if position is None else {"queue_position": position}
+    waiting = {} if shown.position is None else {"queue_position": shown.position}
     return {
         "id": public_id(shown.id),
         "object": "response",

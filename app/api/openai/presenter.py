@@ -16,14 +16,14 @@ _ERROR_CODES = {
 }
 
 
-def present(job: Job, *, stage: int | None = None, position: int | None = None) -> JSON:
+def present(job: Job, *, stage: int | None = None) -> JSON:
     """The response object.
 
-    `stage`: as it was then, made of what never changes; `position` is its place in the queue, if it is known.
+    `stage`: as it was then, made of what never changes.
     """
     shown = job if stage is None else as_it_was(job, stage)
     now = {"attempts": job.attempt} if stage is None else {}
-    waiting = {} if position is None else {"queue_position": position}
+    waiting = {} if shown.position is None else {"queue_position": shown.position}
     return {**_state(shown), **_asked(shown), **_times(shown), **now, **waiting}
 
 

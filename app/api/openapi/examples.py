@@ -116,18 +116,17 @@ _FAILED = replace(
     error_message="The job was stopped at its time limit. Ask for less output, or have the model's time limit raised.",
 )
 _STATES = {
-    "queued": _QUEUED,
+    "queued": replace(_QUEUED, position=3),
     "in_progress": replace(_QUEUED, status=Status.IN_PROGRESS, attempt=1, started_at=_STARTED_AT),
     "completed": _COMPLETED,
     "failed": _FAILED,
     "cancelled": replace(_ENDED, status=Status.CANCELLED),
 }
-_POSITION = {"queued": 3}
 
 
 def responses(present: Presenter, *states: str) -> dict[str, JSON]:
     """A response in these states, as a dialect shows it; without names in all."""
-    return {state: present(_STATES[state], position=_POSITION.get(state)) for state in states or _STATES}
+    return {state: present(_STATES[state]) for state in states or _STATES}
 
 
 def page(present: Presenter) -> dict[str, JSON]:

@@ -125,7 +125,10 @@ QUERIES: dict[str, tuple[Query, str | None]] = {
         lambda connection, sample: lookup.statuses(connection, [job_id for job_id, _ in sample.fences]),
         PKEY,
     ),
-    "place in the queue": (lambda connection, sample: lookup.position(connection, sample.newest), QUEUED),
+    "get with the place in the queue": (
+        lambda connection, sample: lookup.get(connection, sample.newest.id, sample.newest.api_key_id),
+        QUEUED,
+    ),
     "what a key has under way": (
         lambda connection, sample: submission.count_active(connection, sample.owner, 1_000),
         "jobs_active_idx",

@@ -1,6 +1,7 @@
 """What the owner of a job can do, in each state of it; and that nobody else can."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -54,7 +55,7 @@ def test_a_submitted_job_is_recorded_and_then_published(
     assert dispatcher.dispatched == [Dispatch(job.id, "default", Limits(20, 30, 2))]
     with service.database.transaction() as connection:
         row = rows.row(connection, job.id)
-    assert service.get_request(owner, job.id) == (job, REQUEST)
+    assert service.get_request(owner, job.id) == (replace(job, position=None), REQUEST)
     assert row.queue_expires_at - row.created_at == timedelta(seconds=600)
     assert row.redispatch_at - row.created_at == timedelta(seconds=10)
     assert service.get(owner, job.id) == job

@@ -198,30 +198,27 @@ def test_the_place_in_the_queue_counts_from_one_and_by_queue(own_database: Datab
     jobs = queued(service, first, 3)
     others = queued(service, first, 2, "flex")
     later = queued(service, second, 1)
-    assert [service.position(job) for job in jobs] == [1, 2, 3]
-    assert [service.position(job) for job in others] == [1, 2]
-    assert service.position(later[0]) == 4, "everybody's jobs wait in one queue"
+    assert [job.position for job in jobs] == [1, 2, 3]
+    assert [job.position for job in others] == [1, 2]
+    assert later[0].position == 4, "everybody's jobs wait in one queue"
     service.cancel(first, jobs[0].id)
-    assert [service.position(job) for job in jobs[1:]] == [1, 2]
+    assert [service.get(first, job.id).position for job in jobs[1:]] == [1, 2]
 
 
-def test_the_place_in_the_queue_is_counted_up_to_a_limit(
-    own_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lookup, "MAX_POSITION", 5)
-    service = job_service(own_database)
+def test_the_place_in_the_queue_is_counted_up_to_a_limit(own_database: Database) -> None:
     with own_database.transaction() as connection:
         owner = rows.add_owner(connection)
-    assert [service.position(job) for job in queued(service, owner, 8)] == [1, 2, 3, 4, 5, 5, 5, 5]
+    jobs = queued(job_service(own_database), owner, lookup.MAX_POSITION + 1)
+    assert [job.position for job in jobs[-3:]] == [lookup.MAX_POSITION - 1, lookup.MAX_POSITION, lookup.MAX_POSITION]
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.QUEUED}))
 def test_a_job_that_has_left_the_queue_has_no_place(service: JobService, owner: UUID, status: Status) -> None:
     job_id = put(service.database, owner, status)
-    assert service.position(service.get(owner, job_id)) is None
+    assert service.get(owner, job_id).position is None
 
 
 def test_a_listed_job_is_the_same_as_a_single_one(service: JobService, owner: UUID) -> None:
     job = service.submit(caller(owner), replace(REQUEST, instructions="be brief", stream=True)).job
     [listed], _ = service.page(owner, JobFilter())
-    assert (listed, listed.request) == (job, {"instructions": "be brief"})
+    assert (listed, listed.request) == (replace(job, position=None), {"instructions": "be brief"})

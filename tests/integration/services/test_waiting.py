@@ -251,14 +251,6 @@ def test_who_comes_during_an_outage_is_told_at_once(doorbell: LocalDoorbell) -> 
     assert doorbell.listened() == []
 
 
-def test_only_a_queued_job_has_a_place_in_the_queue(database: Database, owner: UUID, doorbell: LocalDoorbell) -> None:
-    jobs = job_service(database)
-    waits, runs = (jobs.get(owner, put(database, owner, status)) for status in (Status.QUEUED, Status.IN_PROGRESS))
-    wait = service(database, doorbell)
-    assert (wait.position(waits), wait.position(runs)) == (jobs.position(waits), None)
-    assert wait.position(waits)
-
-
 def test_many_may_wait_for_one_job(database: Database, owner: UUID, doorbell: LocalDoorbell) -> None:
     job_id = put(database, owner)
     wait = service(database, doorbell)

@@ -67,7 +67,7 @@ def test_what_the_official_sdk_reads_of_the_request_is_shown() -> None:
 @pytest.mark.parametrize("state", ["queued", "running", "completed", "incomplete", "cancelled"])
 @pytest.mark.parametrize("request_", [{}, ECHOED], ids=["defaults", "everything"])
 def test_the_official_sdk_reads_it(state: str, request_: dict[str, Any]) -> None:
-    shown = present(replace(jobs.STATES[state], request=request_), position=1)
+    shown = present(replace(jobs.STATES[state], request=request_, position=1))
     read = ModelResponse(**json.loads(json.dumps(shown)))
     assert (read.id, read.status, read.created_at) == (shown["id"], shown["status"], shown["created_at"])
     assert [message.content[0].text for message in read.output] == ["Here"] * len(shown["output"])
@@ -95,7 +95,7 @@ def test_a_stage_is_shown_the_same_whatever_became_of_the_job(stage: int, status
 
 
 def test_a_place_in_the_queue_is_shown_if_it_is_known() -> None:
-    assert present(jobs.QUEUED, position=3) == SHOWN["queued"] | {"queue_position": 3}
+    assert present(replace(jobs.QUEUED, position=3)) == SHOWN["queued"] | {"queue_position": 3}
 
 
 @pytest.mark.parametrize("failure", Failure)

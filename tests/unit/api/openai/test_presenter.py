@@ -172,7 +172,7 @@ def test_a_number_is_the_same_bytes_however_it_was_stored(number: float) -> None
 
 @pytest.mark.parametrize(("stage", "status"), [(CREATED, "queued"), (QUEUED, "queued"), (IN_PROGRESS, "in_progress")])
 def test_a_stage_is_shown_the_same_whatever_became_of_the_job(stage: int, status: str) -> None:
-    now = replace(jobs.RUNNING, attempt=3, worker="another")
+    now = replace(jobs.RUNNING, attempt=3, worker="another", position=1)
     later = [jobs.RUNNING, now, jobs.COMPLETED, jobs.INCOMPLETE, jobs.FAILED, jobs.CANCELLED]
     shown = {json.dumps(present(created(job, **PARAMETERS), stage=stage)) for job in later}
     assert len(shown) == 1
@@ -184,7 +184,7 @@ def test_a_stage_is_shown_the_same_whatever_became_of_the_job(stage: int, status
 
 
 def test_a_place_in_the_queue_is_shown_if_it_is_known() -> None:
-    assert present(jobs.QUEUED, position=3) == SHOWN["queued"] | {"queue_position": 3}
+    assert present(replace(jobs.QUEUED, position=3)) == SHOWN["queued"] | {"queue_position": 3}
 
 
 @pytest.mark.parametrize("failure", Failure)
