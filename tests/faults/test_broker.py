@@ -141,6 +141,8 @@ def test_a_running_stream_loses_its_events(deployment: Deployment, loaded: Loade
         assert seen[-1].data["response"]["status"] == "completed"
         job = client.get(job_id)
     assert job["output"] == seen[-1].data["response"]["output"]
+    said = "".join(event.data["delta"] for event in seen if event.name == "response.output_text.delta")
+    assert said == job["output"][0]["content"][0]["text"]
 
 
 def _streamed(text: str) -> dict[str, object]:

@@ -18,6 +18,8 @@ from tests.processes import wait_until
 
 RECOVERY = LEASE + 15
 """Seconds in which lost jobs must run again (row 5)."""
+DRAIN = 4.0
+"""Seconds that the stopped worker of row 8 leaves its jobs: enough on a busy machine, and less than a lease."""
 PATIENCE = 60.0
 
 _numbers = count(1)
@@ -135,10 +137,17 @@ def _verdict(node: Node, job_id: str, mark: int) -> str | None:
 def test_a_stopped_worker_finishes_its_jobs_or_hands_them_back(deployment: Deployment, loaded: Loaded) -> None:
     """Row 8. Guarded by the pool's drain: what ends within it is settled, the rest is queued again."""
     client = deployment.client()
-    with loaded(), _only(deployment, deployment.workers[0]):
-        short, short_id, leaving = _held(deployment)
+    leaving, _ = deployment.workers
+    leaving.terminate()
+    leaving.start(SIMMER_DRAIN_TIMEOUT=f"{DRAIN:g}")
+    with loaded(), _only(deployment, leaving):
+        short, short_id, _ = _held(deployment)
         long, long_id, _ = _held(deployment)
+        ping = partial(celery_of(deployment).control.ping, [f"{leaving.name}@local"], timeout=1)
+        wait_until(ping, PATIENCE, "the worker answers pings")
         leaving.process.kill(signal.SIGTERM)
+        # It does so until the drain begins, and an answer that comes before that needs no drain.
+        wait_until(lambda: not ping(), PATIENCE, "the drain begins")
         deployment.upstream.open_gate(short)
         assert client.wait(short_id, timeout=PATIENCE)["attempts"] == 1
         # Handed back at the end of the drain, long before its lease could run out.
