@@ -5,8 +5,6 @@ import sys
 from typing import Any
 
 from celery import Celery, signals
-from kombu.transport.redis import Transport
-from redis.exceptions import OutOfMemoryError
 
 from app.adapters.queue import PURGE, SWEEP, SYSTEM_QUEUE, celery_config
 from app.container import Container
@@ -16,6 +14,7 @@ from app.logs import Without, configure
 from app.open_files import raise_limit
 from app.settings import load_settings
 from workers import pool
+from workers.events import EventBatches
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +49,7 @@ app.conf.update(
 raise_limit()
 pool.install(drain_timeout=settings.drain_timeout)
 app.steps["consumer"].add(pool.SlotGate)
-
-# kombu takes the answer of a full broker for that to a wrong command, and a worker that meets it would exit.
-Transport.connection_errors = (*Transport.connection_errors, OutOfMemoryError)
+app.steps["consumer"].add(EventBatches)
 
 
 @signals.celeryd_after_setup.connect(weak=False)

@@ -9,6 +9,7 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import LimitExceeded, OperationalError
 
+from app.adapters import broker  # noqa: F401 - changes how kombu speaks to Redis
 from app.adapters.breaker import Breaker
 from app.domain.errors import UnavailableError
 from app.domain.ids import public_id

@@ -30,8 +30,9 @@ class ModelServer:
     def __init__(self, base_url: str, api_key: str | None, *, connect_timeout: float) -> None:
         """Connect lazily. A server that wants no key gets a meaningless one: the SDK insists on it."""
         self._connect_timeout = connect_timeout
-        # Unlimited: a job that holds a slot of the worker must not wait for a connection besides.
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
+        # Unlimited: a job that holds a slot of the worker must not wait for a connection besides. Few idle ones: each
+        # request asks all of their sockets whether they are still open.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=10)
         self._client = OpenAI(
             base_url=base_url,
             api_key=api_key or "unused",

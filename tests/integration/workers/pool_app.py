@@ -12,6 +12,7 @@ from celery.worker import state as worker_state
 from celery.worker.control import control_command, inspect_command
 
 from workers import pool
+from workers.events import EventBatches
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5},
 )
+app.steps["consumer"].add(EventBatches)
 if os.environ.get("SLOT_GATE") == "1":
     app.steps["consumer"].add(pool.SlotGate)
 if "DRAIN_TIMEOUT" in os.environ:

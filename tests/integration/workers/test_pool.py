@@ -190,6 +190,8 @@ def test_drain(make_worker: Callable[..., WorkerNode], app: Celery, tape: EventT
 
 def stop(worker: WorkerNode, how: str) -> None:
     if how == "shutdown":
+        # A broadcast goes to those who listen, and a worker may run its first task before it does.
+        wait_until(lambda: worker.app.control.ping([worker.hostname()], timeout=1), SOON, "answer to a ping")
         worker.app.control.shutdown(destination=[worker.hostname()])
         return
     worker.terminate()
