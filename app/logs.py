@@ -59,6 +59,8 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

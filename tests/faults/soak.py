@@ -44,9 +44,14 @@ class Plan:
 
 def soak_deployment(folder: Path, plan: Plan) -> History:
     """Start a whole Simmer, load it, break it over and over, mend it, and let it finish."""
-    limits = {"SIMMER_SOFT_TIME_LIMIT": str(LONGEST_LIMIT - 2), "SIMMER_TIME_LIMIT": str(LONGEST_LIMIT)}
+    settings = {
+        "SIMMER_SOFT_TIME_LIMIT": str(LONGEST_LIMIT - 2),
+        "SIMMER_TIME_LIMIT": str(LONGEST_LIMIT),
+        # The default: when half of the machines are down the other half is overloaded, and says so.
+        "SIMMER_MAX_CONCURRENT_REQUESTS": "",
+    }
     # Half of the machines speak through proxies: there a link can break, and the others cost nothing more.
-    with Deployment(folder, proxied=("api2", "jobs2"), **limits) as deployment:
+    with Deployment(folder, proxied=("api2", "jobs2"), **settings) as deployment:
         with Load(Target(deployment.urls, deployment.secrets), rate=plan.rate, seed=plan.seed) as load:
             load.wait_accepted(1)
             scene = Scene(deployment, load, random.Random(plan.seed))
