@@ -90,7 +90,7 @@ class Node:
     def terminate(self) -> int:
         """Stop it as an administrator does, and wait until it is gone; return its exit code."""
         self.process.kill(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def heal(self) -> None:
         """Mend its links, wake it, or start it again, whichever is needed."""

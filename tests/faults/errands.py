@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import math
 import random
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any
 
 from tests.faults.cases import TERMINAL
@@ -15,6 +17,8 @@ from tests.faults.http import HttpClient, NoReplyError, Reply
 
 PATH = "/v1/model/response"
 CANARY = "canary-"
+MAX_BACKOFF = 10.0
+"""Seconds between two tries of a create, at most, unless the reply asks for more."""
 ERRAND = "errand"
 """The name in a job's metadata of what follows CANARY in its prompt."""
 _CANARY = re.compile(CANARY + r"[a-z0-9]+-\d+-\d+")
@@ -38,6 +42,8 @@ class Errand:
     echoed: bool
     idempotency_key: str | None
     max_attempts: int
+    insists: bool = False
+    """Its client tries for as long as it takes."""
 
     def body(self) -> bytes:
         """The create that all its tries send."""
@@ -120,10 +126,10 @@ class Session:
 
     async def _create(self, errand: Errand) -> str | None:
         """Try until there is an answer, as a careful client does: what may have been served is sent again only under an
-        idempotency key.
+        idempotency key, and each time later, since others try as well.
         """
-        give_up_at = time.monotonic() + self.patience
-        while True:
+        give_up_at = time.monotonic() + (math.inf if errand.insists else self.patience)
+        for backoff in chain((0.2, 0.4, 0.8, 1.6, 3.2, 6.4), repeat(MAX_BACKOFF)):
             status, job_id, pause = await self._attempt(errand)
             if job_id:
                 self.accepted[job_id] = errand
@@ -131,7 +137,8 @@ class Session:
             repeatable = errand.idempotency_key is not None or status in {429, 503}
             if not repeatable or time.monotonic() + pause > give_up_at:
                 return None
-            await asyncio.sleep(max(pause, 0.2) * self.random.uniform(1, 1.5))
+            await asyncio.sleep(max(pause, backoff) * self.random.uniform(1, 1.5))
+        raise AssertionError("unreachable: the pauses never end")
 
     async def _attempt(self, errand: Errand) -> tuple[int | None, str | None, float]:
         """Status, job id and the seconds to wait before the next try."""

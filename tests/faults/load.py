@@ -21,8 +21,9 @@ DEADLINE = 20.0
 """Seconds in which the API must answer, whatever else is down (I9)."""
 PATIENCE = 60.0
 """Seconds for which a client tries a create again."""
-MAX_ERRANDS = 5_000
-"""Errands under way at once; beyond, the load falls behind its rate instead of growing without end."""
+MAX_ERRANDS = 1_000
+"""Errands under way at once; beyond, the load falls behind its rate: else those that were refused in an outage would
+come again on top of all others, and the overload would outlast what has caused it."""
 EXTRA = 10_000_000
 """Where the numbers of jobs begin that are created beside the plan."""
 
@@ -102,7 +103,7 @@ class Load:
         """Have one job more created, on a model of its own."""
         key = min(self._target.secrets)
         canary = f"{CANARY}{key}-{self._seed}-{EXTRA + next(self._extras)}"
-        self._extra.put(Errand(key, canary, "poll", "", model, self._target.scripted, canary, max_attempts))
+        self._extra.put(Errand(key, canary, "poll", "", model, self._target.scripted, canary, max_attempts, True))
 
     def drain(self, timeout: float) -> None:
         """Wait until every accepted job has ended, as its owner sees it, then read all through each API. What has not

@@ -8,6 +8,9 @@ from tests.faults.deployment import APIS, BEATS, LEASE, POISON_ATTEMPTS, SYSTEM,
 from tests.faults.scene import Scene, fake_clock
 from tests.processes import wait_until
 
+PATIENCE = 300.0
+"""Seconds for something to happen to a job, which may wait behind thousands of others."""
+
 
 @contextmanager
 def _down(*nodes: Node) -> Iterator[None]:
@@ -79,7 +82,7 @@ def job_that_kills_its_worker(scene: Scene) -> Iterator[None]:
     scene.load.submit(model="poison", max_attempts=POISON_ATTEMPTS)
     workers = scene.deployment.workers
     for _attempt in range(POISON_ATTEMPTS):
-        wait_until(lambda: not all(node.process.running for node in workers), 60, "a worker dies of it")
+        wait_until(lambda: not all(node.process.running for node in workers), PATIENCE, "a worker dies of it")
         for node in workers:
             node.heal()
     yield

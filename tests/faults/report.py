@@ -38,6 +38,8 @@ class Summary:
     """Upstream calls beyond the first of each request."""
     reads: int
     streams: int
+    seconds: float
+    """From the first create to the last."""
     answer_times: tuple[float, float, float] | None
     """Seconds: median, 99 in 100, and the longest, of creates that got an answer."""
     recoveries: list[Recovery] = field(default_factory=list)
@@ -60,6 +62,7 @@ def summary(history: History) -> Summary:
         reruns=called.total() - len(called),
         reads=len(history.of(Read)),
         streams=len(history.of(Stream)),
+        seconds=max(sent_at) - min(sent_at) if (sent_at := [create.sent_at for create in creates]) else 0.0,
         answer_times=_spread(_answer_times(creates)),
         recoveries=_recoveries(history.of(Fault), jobs),
     )
@@ -78,7 +81,8 @@ def render(history: History, violations: Iterable[Violation]) -> str:
 
 
 def _counts(seen: Summary) -> Iterator[str]:
-    yield f"jobs        {seen.jobs}: {_listed(seen.states)}"
+    rate = f" in {seen.seconds:.0f} s, {seen.jobs / seen.seconds:.0f}/s" if seen.seconds >= 1 else ""
+    yield f"jobs        {seen.jobs}{rate}: {_listed(seen.states)}"
     if seen.codes:
         yield f"failed by   {_listed(seen.codes)}"
     yield f"creates     {seen.accepted} accepted, {seen.refused} refused, {seen.unknown} without a reply"
