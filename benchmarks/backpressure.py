@@ -1,36 +1,25 @@
-"""What becomes of requests when more come in than two API processes can answer: `python -m benchmarks.backpressure`.
+"""What becomes of requests when more come in than two API processes can answer.
 
-Real processes on a real Postgres and Valkey, all on this machine, and the load from here too. First the capacity is
-found with a few clients who send one create after the other. Then creates leave on schedule at multiples of it. What
-counts is the ratio at the end: the machine may be slow or busy, but both sides of it ran on the same.
+First the capacity is found with a few clients who send one create after the other. Then creates leave on schedule at
+multiples of it. What counts is the ratio at the end: the machine may be slow or busy, but both sides of it ran on the
+same. `python -m benchmarks.backpressure` has options of its own.
 """
 
 import argparse
 import asyncio
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import cycle
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import click
 
-from app.container import Container
-from app.db.engine import Database
-from app.db.migrate import upgrade
-from app.settings import Settings
-from app.stack.postgres import EmbeddedPostgres
-from app.stack.valkey import EmbeddedValkey
 from benchmarks.open_loop import Answered, Generator
-from tests.cluster import Cluster, environment
-from tests.embedded import Server
-from tests.processes import free_port
+from benchmarks.outcome import Figure, Goal, Outcome, percentile
+from benchmarks.stack import MODEL, running
 
 PROCESSES = 2
-KEYS = 4
 CLIENTS = 8
 """Enough to keep all processes busy, and too few to be refused."""
 CONNECTIONS = 64
@@ -41,7 +30,6 @@ SETTLED = 2.0
 PAUSE = 2.0
 """Seconds between two runs."""
 HAPPENED = {200: "accepted", 503: "refused", 429: "refused"}
-MODELS = '[upstreams.none]\nbase_url = "http://127.0.0.1:9/v1"\n[models."*"]\nupstream = "none"\n'
 PROMPT = "Write a detailed article about the history of the steam engine. " * 8
 
 
@@ -70,15 +58,10 @@ def measured(answers: Sequence[Answered], seconds: float) -> Measured:
     }
 
 
-def percentile(values: Sequence[float], part: float) -> float:
-    """Of a list that is not empty."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
-
-
 def creates(keys: Sequence[str], *, keep_alive: bool) -> Iterator[bytes]:
     """The same create for ever, from one key after the other."""
     inputs = [{"role": "user", "texts": [{"text": PROMPT}]}]
-    body = json.dumps({"model": "gpt-4.1", "background": True, "inputs": inputs}).encode()
+    body = json.dumps({"model": MODEL, "background": True, "inputs": inputs}).encode()
     close = "" if keep_alive else "Connection: close\r\n"
     head = f"POST /v1/model/response HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n{close}"
     return cycle(
@@ -86,47 +69,14 @@ def creates(keys: Sequence[str], *, keep_alive: bool) -> Iterator[bytes]:
     )
 
 
-@contextmanager
-def running(places: int | None) -> Iterator[tuple[str, list[str]]]:
-    """The URL of API processes that work on `places` requests each (None: the default), and keys."""
-    with tempfile.TemporaryDirectory(prefix="simmer-bench-") as name:
-        folder = Path(name)
-        # Postgres may run as another user.
-        folder.chmod(0o755)
-        models = folder / "models.toml"
-        models.write_text(MODELS)
-        homes = [folder / name for name in ("postgres", "valkey", "logs")]
-        for home in homes:
-            home.mkdir()
-        postgres, valkey = EmbeddedPostgres(homes[0], free_port()), EmbeddedValkey(homes[1], free_port())
-        with Server(postgres, folder / "postgres.log") as database, Server(valkey, folder / "valkey.log") as broker:
-            env = environment(database.url, broker.url, models)
-            env["SIMMER_MAX_CONCURRENT_REQUESTS"] = "" if places is None else str(places)
-            with Cluster(homes[2], env) as cluster:
-                yield prepare(cluster, database.url)
-
-
-def prepare(cluster: Cluster, database_url: str) -> tuple[str, list[str]]:
-    """Migrate, make keys, and start the API."""
-    settings = Settings(database_url=database_url)
-    database = Database(settings)
-    upgrade(database, timeout=10)
-    database.close()
-    keys = Container(settings).keys
-    made = [keys.create(f"bench {number}", ["responses:write", "responses:read"])[1] for number in range(KEYS)]
-    return cluster.api(PROCESSES), made
-
-
 async def measure(
     url: str, keys: Sequence[str], seconds: float, seed: int, *, keep_alive: bool
 ) -> dict[float, Measured]:
-    """Find the capacity, and run all loads."""
+    """Find the capacity, and run all loads: what became of the requests of each."""
     address = urlsplit(url)
     assert address.hostname
     assert address.port
     capacity = await find_capacity(Generator(address.hostname, address.port), keys, seconds)
-    click.echo(f"capacity: {capacity:.0f} creates a second, from {CLIENTS} clients who send one after the other\n")
-    click.echo(" load      what       /s  p50 (ms)  p95 (ms)  p99 (ms)")
     found = {}
     for load in LOADS:
         generator = Generator(address.hostname, address.port, keep_alive)
@@ -134,8 +84,6 @@ async def measure(
         requests = creates(keys, keep_alive=keep_alive)
         found[load] = measured(await generator.open_loop(capacity * load, seconds, requests, seed), seconds)
         generator.close()
-        for kind, figures in found[load].items():
-            click.echo(f"{load:4.1f}x {kind:>9} " + " ".join(f"{figure:9.1f}" for figure in figures))
         await asyncio.sleep(PAUSE)
     return found
 
@@ -148,16 +96,30 @@ async def find_capacity(generator: Generator, keys: Sequence[str], seconds: floa
     return sum(answer.status == 200 for answer in answers) / seconds
 
 
-def report(found: dict[float, Measured]) -> None:
-    """The ratios."""
+def run(*, seconds: float = 8.0, places: int | None = None, keep_alive: bool = True, seed: int = 1) -> Outcome:
+    """Run all loads for so many `seconds` each. `places`: SIMMER_MAX_CONCURRENT_REQUESTS, 10,000 refuses nothing."""
+    with running(SIMMER_MAX_CONCURRENT_REQUESTS="" if places is None else str(places)) as stack:
+        url = stack.cluster.api(PROCESSES)
+        found = asyncio.run(measure(url, stack.keys, seconds, seed, keep_alive=keep_alive))
+    return Outcome("backpressure", "Three times what can be done", [*_figures(found)], [*_goals(found)])
+
+
+def _figures(found: dict[float, Measured]) -> Iterator[Figure]:
+    for load, kinds in found.items():
+        for kind, figures in kinds.items():
+            at = f"offered {load:g} of the capacity: {kind}"
+            yield Figure(at, "/s", [figures.rate])
+            for name, value in zip(Figures._fields[1:], figures[1:], strict=True):
+                yield Figure(f"{at}, {name}", "ms", [value])
+
+
+def _goals(found: dict[float, Measured]) -> Iterator[Goal]:
     calm, overload = found[CALM], found[OVERLOAD]
     if "accepted" in calm and "accepted" in overload:
-        pairs = zip(Figures._fields[1:], overload["accepted"][1:], calm["accepted"][1:], strict=True)
-        ratios = ", ".join(f"{name} {over / under:.1f} times" for name, over, under in pairs)
-        click.echo(f"\naccepted at {OVERLOAD:.0f}x against {CALM}x: {ratios}")
+        slower = overload["accepted"].p50 / calm["accepted"].p50
+        yield Goal(f"latency of what is accepted at {OVERLOAD:g}x, against {CALM:g}x, p50", slower, 4, at_least=False)
     if "refused" in overload:
-        refused = overload["refused"]
-        click.echo(f"refused at {OVERLOAD:.0f}x: p50 {refused.p50:.0f} ms, p99 {refused.p99:.0f} ms")
+        yield Goal(f"time to be refused at {OVERLOAD:g}x, p99", overload["refused"].p99, 50, "ms", at_least=False)
 
 
 def main() -> None:
@@ -168,8 +130,8 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="a new connection for each request")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule (1)")
     options = parser.parse_args()
-    with running(options.places) as (url, keys):
-        report(asyncio.run(measure(url, keys, options.seconds, options.seed, keep_alive=not options.fresh)))
+    outcome = run(seconds=options.seconds, places=options.places, keep_alive=not options.fresh, seed=options.seed)
+    click.echo(outcome.table())
 
 
 if __name__ == "__main__":
