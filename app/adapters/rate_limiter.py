@@ -13,8 +13,20 @@ from app.domain.rates import Bucket, Rate, Standing
 
 log = logging.getLogger(__name__)
 
-_TAKE = RedisStorage.SCRIPT_ACQUIRE_SLIDING_WINDOW.decode()
-_LOOK = RedisStorage.SCRIPT_SLIDING_WINDOW.decode()
+# The library's own two scripts, as one. Through its classes they would be two round trips, with the whole of their
+# texts on the way each time.
+_TAKE_AND_LOOK = f"""
+local function take()
+{RedisStorage.SCRIPT_ACQUIRE_SLIDING_WINDOW.decode()}
+end
+local seconds = ARGV[2]
+local function look()
+local ARGV = {{seconds}}
+{RedisStorage.SCRIPT_SLIDING_WINDOW.decode()}
+end
+local taken = take()
+return {{taken and 1 or 0, unpack(look(), 1, 4)}}
+"""
 
 
 class RedisRateLimiter:
@@ -22,7 +34,7 @@ class RedisRateLimiter:
 
     def __init__(self, client: Redis, breaker: Breaker | None = None) -> None:
         """Count where `client` points to. It should be the limiter's own: nobody waits for others' commands then."""
-        self._redis = client
+        self._take_and_look = client.register_script(_TAKE_AND_LOOK)
         self._breaker = breaker or Breaker()
         self._memory = MemoryStorage()
         self._turns = threading.BoundedSemaphore(client.connection_pool.max_connections)
@@ -54,12 +66,8 @@ class RedisRateLimiter:
             turns.release()
 
     def _ask(self, name: str, rate: Rate) -> Standing:
-        # Both scripts in one round trip; through the library's own classes they would be two.
-        pipeline = self._redis.pipeline(transaction=False)
-        keys = f"{name}:before", name
-        pipeline.eval(_TAKE, 2, *keys, rate.count, rate.seconds, 1)
-        pipeline.eval(_LOOK, 2, *keys, rate.seconds)
-        taken, (before, _, current, expires_in) = pipeline.execute()
+        found = self._take_and_look([f"{name}:before", name], [rate.count, rate.seconds, 1])
+        taken, before, _, current, expires_in = found
         if self._down:
             self._down = False
             log.info("broker available, rates are shared by all processes again")

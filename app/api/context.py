@@ -111,8 +111,8 @@ def _keep_encoded_slashes() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
-    for name, value in EVERY.items():
-        response.headers.setdefault(name, value)
+    set_already = {name.lower() for name, _ in response.headers}
+    response.headers.extend((name, value) for name, value in EVERY.items() if name.lower() not in set_already)
     fields = {
         "method": request.method,
         # The rule, not the path: what a client puts into an unknown path is its own secret.
