@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 NODE   := tests/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz soak lint format lock clean
+.PHONY: help setup demo up test fuzz soak bench lint format lock clean
 
 help:  ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ fuzz: setup  ## Let Schemathesis look for longer (EXAMPLES=1000 SEED=7)
 
 soak: setup  ## Break things at random under load, and check that nothing is lost (MINUTES=10 RATE=50 SEED=7)
 	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) --rate $(or $(RATE),50) $(if $(SEED),--seed $(SEED))
+
+bench: setup  ## Measure against floors and peers, some 15 minutes (NAMES='create poll' picks some)
+	@$(BIN)/python -m benchmarks $(NAMES)
 
 lint: setup  ## ruff, mypy --strict, import contracts, bandit, pip-audit
 	@$(BIN)/ruff check .

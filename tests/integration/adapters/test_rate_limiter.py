@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from redis import Redis
+from redis.connection import Connection
 
 from app.adapters import rate_limiter
 from app.adapters.breaker import Breaker
@@ -122,10 +124,13 @@ def test_one_request_is_one_round_trip(
     limiter, rate = Watched(broker_url, clock, connections=1), Rate(9, LONG)
     limiter.hit("poll", key, rate)
     writes = []
-    connection = limiter._redis.connection_pool.get_connection()
-    write = connection.send_packed_command
-    monkeypatch.setattr(connection, "send_packed_command", lambda command: writes.append(write(command)))
-    limiter._redis.connection_pool.release(connection)
+    write = Connection.send_packed_command
+
+    def count(connection: Connection, command: Any, **options: Any) -> None:
+        writes.append(command)
+        write(connection, command, **options)
+
+    monkeypatch.setattr(Connection, "send_packed_command", count)
     assert limiter.hit("poll", key, rate).remaining == 7
     assert len(writes) == 1
 
