@@ -16,43 +16,16 @@ from redis import Redis
 from redis.connection import Connection
 
 from app.adapters import rate_limiter
-from app.adapters.breaker import Breaker
-from app.adapters.rate_limiter import RedisRateLimiter
-from app.adapters.redis_client import redis_client
+from app.adapters.rate_limiter import NEAR
 from app.domain.ids import new_id
-from app.domain.rates import Bucket, Rate, Standing
-from app.settings import Settings
+from app.domain.rates import Rate, Standing
 from app.stack.valkey import EmbeddedValkey
 from tests.embedded import Server
+from tests.integration.adapters.watched import LONG, PAUSE, Clock, Watched, allowed
 from tests.processes import free_port, wait_until
 
 DEADLINE = 30
-LONG = 3600
-PAUSE = 5.0
 ROOT = Path(__file__).parents[3]
-
-
-class Clock:
-    """Monotonic seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Watched(RedisRateLimiter):
-    """Counts how often Redis was asked; its breaker has the test's clock."""
-
-    def __init__(self, url: str, clock: Clock, connections: int = 10) -> None:
-        client = redis_client(Settings(broker_url=url), connections=connections)
-        super().__init__(client, Breaker(PAUSE, clock))
-        self.asked = 0
-
-    def _ask(self, name: str, rate: Rate) -> Standing:
-        self.asked += 1
-        return super()._ask(name, rate)
 
 
 @pytest.fixture
@@ -76,10 +49,6 @@ def nobody() -> str:
 @pytest.fixture
 def key() -> UUID:
     return new_id()
-
-
-def allowed(limiter: RedisRateLimiter, key: UUID, rate: Rate, times: int, bucket: Bucket = "create") -> int:
-    return sum(limiter.hit(bucket, key, rate).allowed for _ in range(times))
 
 
 def at_once(threads: int, hit: Callable[[], Standing]) -> list[Standing]:
@@ -184,11 +153,11 @@ def test_a_frozen_redis_is_waited_for_once_in_each_pause(
     own_valkey: Server, clock: Clock, key: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    limiter, rate = Watched(own_valkey.url, clock), Rate(1000, LONG)
-    assert limiter.hit("create", key, rate).remaining == 999
+    limiter, rate = Watched(own_valkey.url, clock), Rate(NEAR, LONG)
+    assert limiter.hit("create", key, rate).remaining == NEAR - 1
     own_valkey.process.freeze()
     try:
-        assert [limiter.hit("create", key, rate).remaining for _ in range(5)] == [999, 998, 997, 996, 995]
+        assert [limiter.hit("create", key, rate).remaining for _ in range(5)] == [99, 98, 97, 96, 95]
         assert limiter.asked == 2
         clock.now += PAUSE
         assert all(standing.allowed for standing in at_once(20, lambda: limiter.hit("create", key, rate)))
@@ -196,7 +165,7 @@ def test_a_frozen_redis_is_waited_for_once_in_each_pause(
     finally:
         own_valkey.process.resume()
     clock.now += PAUSE
-    assert limiter.hit("create", key, rate).remaining <= 998
+    assert limiter.hit("create", key, rate).remaining <= NEAR - 2
     at_once(20, lambda: limiter.hit("create", key, rate))
     assert limiter.asked == 24
     said = [record.message for record in caplog.records if record.name == rate_limiter.__name__]
@@ -204,7 +173,7 @@ def test_a_frozen_redis_is_waited_for_once_in_each_pause(
 
 
 def test_nobody_waits_for_a_frozen_redis_after_another_has(own_valkey: Server, clock: Clock, key: UUID) -> None:
-    limiter, rate = Watched(own_valkey.url, clock, connections=1), Rate(1000, LONG)
+    limiter, rate = Watched(own_valkey.url, clock, connections=1), Rate(NEAR, LONG)
     limiter.hit("create", key, rate)
     own_valkey.process.freeze()
     try:
@@ -212,19 +181,19 @@ def test_nobody_waits_for_a_frozen_redis_after_another_has(own_valkey: Server, c
     finally:
         own_valkey.process.resume()
     assert limiter.asked == 2
-    assert min(standing.remaining for standing in standings) == 990
+    assert min(standing.remaining for standing in standings) == NEAR - 10
 
 
 def test_a_redis_that_was_restarted_costs_nothing(
     own_valkey: Server, clock: Clock, key: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limiter, rate = Watched(own_valkey.url, clock), Rate(1000, LONG)
+    limiter, rate = Watched(own_valkey.url, clock), Rate(NEAR, LONG)
     at_once(5, lambda: limiter.hit("create", key, rate))
     own_valkey.kill()
     own_valkey.start()
     with Redis.from_url(own_valkey.url) as client:
         client.flushall()
-    assert min(standing.remaining for standing in at_once(5, lambda: limiter.hit("create", key, rate))) == 995
+    assert min(standing.remaining for standing in at_once(5, lambda: limiter.hit("create", key, rate))) == NEAR - 5
     assert limiter.asked == 10
     assert caplog.records == []
 
