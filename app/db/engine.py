@@ -1,5 +1,6 @@
-"""The database connection pool, and the two ways to use it, the only places that commit."""
+"""The connections to the database, and the two ways to use them, the only places that commit."""
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,8 @@ from psycopg.errors import (
 )
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
-from sqlalchemy.exc import DisconnectionError, InternalError, OperationalError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from app.db.sealing import SEALER
 from app.db.turns import Turns, TurnTimeoutError
@@ -26,8 +26,11 @@ from app.domain.errors import UnavailableError
 from app.domain.ports import Sealer
 from app.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _DRIVER = "postgresql+psycopg://"
 _GOODBYE = "goodbye"
+_UNUSABLE = {TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN}
 _DOWN = "The database is not available. Try again in a few seconds."
 
 
@@ -37,21 +40,23 @@ def sqlalchemy_url(database_url: str) -> str:
 
 
 class Database:
-    """A pool of connections to the one database that holds the truth. Build one for each process, after a fork."""
+    """The connections to the one database that holds the truth. Build one for each process, after a fork.
+
+    They are SQLAlchemy's, but stay taken out of its pool: to take one out and put it back costs as much as a poll's
+    whole statement.
+    """
 
     def __init__(self, settings: Settings, *, pool_timeout: float | None = None, sealer: Sealer | None = None) -> None:
-        """Connect lazily. `pool_timeout` (seconds) is how long `transaction()` waits for a free connection; `sealer`
-        encrypts what clients and models wrote.
+        """Connect lazily. `pool_timeout` (seconds) is how long anybody waits for a free connection; `sealer` encrypts
+        what clients and models wrote.
         """
         settings.require("database_url")
         self._patience = pool_timeout or settings.database_pool_timeout
         self._turns = Turns(settings.database_pool)
+        self._idle: list[Connection] = []
         self.engine: Engine = create_engine(
             sqlalchemy_url(settings.database_url),
-            pool_size=settings.database_pool,
-            max_overflow=0,
-            # Whoever has a turn finds a connection free.
-            pool_timeout=self._patience,
+            poolclass=NullPool,
             # An error must not carry the prompt that was being stored into a log.
             hide_parameters=True,
             # Every query on payloads has the connection at hand, and none can forget to be given the sealer.
@@ -60,8 +65,11 @@ class Database:
         )
         event.listen(self.engine, "handle_error", _leave_out_row)
         event.listen(self.engine, "connect", _listen)
-        event.listen(self.engine, "checkout", _refuse_closed)
-        self._autocommitting = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def in_use(self) -> int:
+        """How many connections somebody has at this moment."""
+        return self._turns.taken
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -70,7 +78,8 @@ class Database:
         Raises UnavailableError if the database can't be reached, is not migrated, gives no connection in time, or
         ends the statement at one of its limits. After that error a commit may or may not have happened.
         """
-        with self._connected(self.engine) as connection:
+        with self.autocommit() as connection:
+            connection.exec_driver_sql("BEGIN")
             yield connection
             connection.commit()
 
@@ -79,19 +88,16 @@ class Database:
         """Every statement of the block is a transaction of its own, and the block should have one: without BEGIN and
         COMMIT it takes one round trip instead of three. Raises as `transaction()` does.
         """
-        with self._connected(self._autocommitting) as connection:
-            yield connection
-
-    @contextmanager
-    def _connected(self, engine: Engine) -> Iterator[Connection]:
         try:
-            with self._turns.turn(self._patience), engine.connect() as connection:
+            with self._turns.turn(self._patience):
+                connection = self._take()
                 try:
                     yield connection
                 except BaseException:
-                    _discard_if_busy(connection)
+                    self._reset(connection)
                     raise
-        except (OperationalError, PoolTimeoutError, TurnTimeoutError) as error:
+                self._idle.append(connection)
+        except (OperationalError, TurnTimeoutError) as error:
             raise UnavailableError(_DOWN) from error
         except (InternalError, ProgrammingError) as error:
             if isinstance(error.orig, ReadOnlySqlTransaction | IdleInTransactionSessionTimeout):
@@ -102,8 +108,54 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close the idle connections of the pool."""
-        self.engine.dispose()
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> Connection:
+        """The connection that was used last, if the server has not closed it since, or a new one."""
+        while self._idle:
+            connection = self._idle.pop()
+            if _open(connection):
+                return connection
+            connection.close()
+        return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    def _reset(self, connection: Connection) -> None:
+        """Keep a connection whose block has raised, unless it is broken, or an abort struck in a statement: the next
+        user would read that statement's reply.
+        """
+        usable = False
+        try:
+            driver_connection = None if connection.invalidated else connection.connection.driver_connection
+            if driver_connection and driver_connection.info.transaction_status not in _UNUSABLE:
+                connection.rollback()
+                usable = True
+        except OperationalError:
+            # The error that is on its way says more.
+            log.debug("a connection broke while it was reset")
+        finally:
+            if usable:
+                self._idle.append(connection)
+            else:
+                connection.invalidate()
+                connection.close()
+
+
+def _open(connection: Connection) -> bool:
+    """Whether the server has not closed the connection, nor is about to: its goodbye can be read already.
+
+    A ping would cost a round trip each time. What neither finds in time is a network that swallows everything: that
+    is up to `_connect_args`.
+    """
+    driver_connection: Any = connection.connection.driver_connection
+    try:
+        driver_connection.pgconn.consume_input()
+        # It is asked for what it does on the way: it hands what was read to `_listen`.
+        driver_connection.pgconn.is_busy()
+    except psycopg.OperationalError:
+        return False
+    return not connection.info.get(_GOODBYE)
 
 
 def _listen(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
@@ -115,22 +167,6 @@ def _listen(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) ->
     connection.add_notice_handler(note)
 
 
-def _refuse_closed(connection: psycopg.Connection[Any], record: ConnectionPoolEntry, _: object) -> None:
-    """Have the pool replace a connection that the server has closed, or is about to: the goodbye can be read already.
-
-    The pool's own `pre_ping` costs a round trip each time. What neither finds in time is a network that swallows
-    everything: that is up to `_connect_args`.
-    """
-    try:
-        connection.pgconn.consume_input()
-        # It is asked for what it does on the way: it hands what was read to `_listen`.
-        connection.pgconn.is_busy()
-    except psycopg.OperationalError as error:
-        raise DisconnectionError from error
-    if record.info.get(_GOODBYE):
-        raise DisconnectionError
-
-
 def _leave_out_row(context: ExceptionContext) -> None:
     """Cut an error down to the server's first line. The DETAIL below it quotes the row that was refused, prompt and
     all, and Celery has the error of a task in its log and in its events.
@@ -139,18 +175,6 @@ def _leave_out_row(context: ExceptionContext) -> None:
     if isinstance(cause, psycopg.Error) and raised and cause.diag.message_primary:
         cause.args = (cause.diag.message_primary,)
         raised.args = (f"({type(cause).__name__}) {cause}",)
-
-
-def _discard_if_busy(connection: Connection) -> None:
-    """Throw a connection away in which a time limit or an abort struck in the middle of a statement.
-
-    The pool must never hand it out again: the next user would read this statement's reply.
-    """
-    if connection.closed or connection.invalidated:
-        return
-    driver_connection = connection.connection.driver_connection
-    if driver_connection and driver_connection.info.transaction_status == TransactionStatus.ACTIVE:
-        connection.invalidate()
 
 
 def _connect_args(settings: Settings) -> dict[str, object]:

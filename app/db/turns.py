@@ -19,9 +19,14 @@ class Turns:
     """
 
     def __init__(self, number: int) -> None:
-        self._free = number
+        self._number = self._free = number
         self._waiting: deque[threading.Lock] = deque()
         self._lock = threading.Lock()
+
+    @property
+    def taken(self) -> int:
+        """How many are held at this moment."""
+        return self._number - self._free
 
     @contextmanager
     def turn(self, timeout: float) -> Iterator[None]:

@@ -51,8 +51,7 @@ def test_a_job_is_claimed_once(worker: Worker, queued: Callable[..., UUID]) -> N
 
 def test_no_transaction_is_open_while_the_model_is_called(worker: Worker, queued: Callable[..., UUID]) -> None:
     in_use: list[int] = []
-    pool: Any = worker.database.engine.pool
-    worker.script.answers = [lambda: in_use.append(pool.checkedout()), ANSWER]
+    worker.script.answers = [lambda: in_use.append(worker.database.in_use), ANSWER]
     worker.perform(queued())
     assert in_use == [0]
 

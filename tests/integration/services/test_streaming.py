@@ -120,8 +120,7 @@ def test_readers_are_told_of_the_start_and_of_the_end(worker: Worker, submit: Su
 
 def test_no_transaction_is_open_while_the_model_speaks(worker: Worker, submit: Submit) -> None:
     in_use: list[int] = []
-    pool: Any = worker.database.engine.pool
-    note: Piece = lambda: in_use.append(pool.checkedout())  # noqa: E731
+    note: Piece = lambda: in_use.append(worker.database.in_use)  # noqa: E731
     worker.script.streams.append([note, *words("a"), note, *words("b"), note, FINISH])
     worker.perform(submit())
     assert in_use == [0, 0, 0]

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -213,7 +212,7 @@ def _check_all_told(
         for job_id in job_ids:
             assert db.cancel(connection, db.jobs.id == job_id, retention=60)
     most: list[int] = []
-    event.listen(narrow.engine, "checkout", lambda *_: most.append(_in_use(narrow)))
+    event.listen(narrow.engine, "before_cursor_execute", lambda *_: most.append(narrow.in_use))
     ringing.ring(job_ids)
     assert [waiter.answer().id for waiter in waiters] == job_ids
     assert {waiter.answer().status for waiter in waiters} == {Status.CANCELLED}
@@ -230,18 +229,13 @@ def test_an_outage_in_the_middle_is_waited_out(
     job_id = put(own_database, owner)
     with recorded(own_database) as sent:
         waiter = Waiter(partial(service(own_database, doorbell).until_ended, owner, job_id, NEVER))
-        wait_until(lambda: sent and not _in_use(own_database), DEADLINE, "the first look")
+        wait_until(lambda: sent and not own_database.in_use, DEADLINE, "the first look")
     with outage(postgres, own_database, ends=True) as begin:
         begin()
         doorbell.ring([job_id])
         wait_until(lambda: _ended(own_database, job_id), DEADLINE, "the database is back")
         doorbell.ring([job_id])
         assert waiter.answer().status is Status.CANCELLED
-
-
-def _in_use(database: Database) -> int:
-    pool: Any = database.engine.pool
-    return int(pool.checkedout())
 
 
 def test_who_comes_during_an_outage_is_told_at_once(doorbell: LocalDoorbell) -> None:
