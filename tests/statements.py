@@ -15,7 +15,8 @@ def recorded(database: Database) -> Iterator[list[str]]:
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
+        if statement != "BEGIN":
+            sent.append(statement)
 
     event.listen(database.engine, "before_cursor_execute", note)
     try:

@@ -181,6 +181,8 @@ def _connect_args(settings: Settings) -> dict[str, object]:
     options = {
         "statement_timeout": math.ceil(settings.statement_timeout * 1000),
         "lock_timeout": math.ceil(settings.lock_timeout * 1000),
+        # A statement whose process is gone ends with it. A second is soon enough, and costs a system call.
+        "client_connection_check_interval": 1000,
         "idle_in_transaction_session_timeout": math.ceil(settings.statement_timeout * 1000),
         # The default, 4, is for spinning disks: it has a key's list read from everybody's jobs, newest first.
         "random_page_cost": 1.1,

@@ -207,19 +207,20 @@ BATCHES: dict[str, tuple[Status, dict[str, Any], Batch]] = {
 
 @pytest.mark.parametrize("what", BATCHES)
 def test_two_batches_at_once_share_no_job_and_keep_their_size(
-    database: Database, owner: UUID, racers: ThreadPoolExecutor, what: str
+    own_database: Database, racers: ThreadPoolExecutor, what: str
 ) -> None:
     """The first holds its rows uncommitted while the second runs; the second waits for none of them."""
     status, due, batch = BATCHES[what]
 
     def alone() -> int:
-        with database.transaction() as connection:
+        with own_database.transaction() as connection:
             return batch(connection)
 
-    with database.transaction() as connection:
+    with own_database.transaction() as connection:
+        owner = rows.add_owner(connection)
         for _ in range(20):
             rows.put(connection, owner, status, **due)
-    with database.transaction() as connection:
+    with own_database.transaction() as connection:
         first = batch(connection)
         second = racers.submit(alone).result(DEADLINE)
     assert (first, second, alone()) == (12, 8, 0)
