@@ -67,6 +67,7 @@ lock: setup  ## Resolve all locks anew (UPGRADE=--upgrade takes the newest relea
 	$(LOCK) $(UPGRADE) --extra embedded --extra dev pyproject.toml -o requirements-dev.lock
 	$(LOCK) --constraint requirements-dev.lock pyproject.toml -o requirements.lock
 	echo hatchling | $(LOCK) --no-annotate --constraint requirements-dev.lock - -o deploy/build.lock
+	echo 'litellm[proxy]' | $(LOCK) --no-annotate - -o benchmarks/peers/litellm.lock
 
 clean:  ## Remove the environment, the default home and caches
 	@test ! -x $(BIN)/simmer || $(BIN)/simmer destroy --yes

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ PATIENCE = 30.0
 UNANSWERED = 0
 """The status of a request that got no answer: the connection broke, or it took longer than PATIENCE."""
 
-_LENGTH = b"\r\nContent-Length: "
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,8 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         end = self._received.find(b"\r\n\r\n")
-        at = self._received.find(_LENGTH, 0, end)
-        if end < 0 or at < 0:
-            return
-        start = at + len(_LENGTH)
-        length = int(self._received[start : self._received.find(b"\r", start)])
-        if len(self._received) < end + 4 + length:
+        length = _LENGTH.search(self._received, 0, end) if end >= 0 else None
+        if not length or len(self._received) < end + 4 + int(length[1]):
             return
         status = int(self._received[9:12])
         self._received = b""
@@ -119,20 +116,23 @@ class Generator:
         return self._answered + [Answered(seconds, PATIENCE, UNANSWERED)] * missing
 
     async def closed_loop(self, clients: int, seconds: float, requests: Iterator[bytes]) -> list[Answered]:
-        """Have `clients` clients send one request after the other."""
+        """Have `clients` clients send one request after the other. Raises TimeoutError if one is not answered."""
         loop = asyncio.get_running_loop()
         start, answered = loop.time(), list[Answered]()
 
         async def client() -> None:
             connection = await self._open()
             while (sent := loop.time() - start) < seconds:
+                if not connection.usable:
+                    connection = await self._open()
                 status: asyncio.Future[int] = loop.create_future()
                 connection.send(next(requests), partial(_tell, status))
                 code = await status
                 answered.append(Answered(sent, loop.time() - start - sent, code))
             connection.close()
 
-        await asyncio.gather(*(client() for _ in range(clients)))
+        async with asyncio.timeout(seconds + PATIENCE):
+            await asyncio.gather(*(client() for _ in range(clients)))
         return answered
 
     def _send(self, request: bytes, start: float, due: float) -> None:

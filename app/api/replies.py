@@ -93,7 +93,8 @@ def _show(dialect: Dialect, job: Job) -> Response:
         response.headers["Retry-After"] = str(pause)
         response.headers["OpenAI-Poll-After-Ms"] = str(pause * 1000)
     response.add_etag()
-    response.make_conditional(request)
+    if "If-None-Match" in request.headers:
+        response.make_conditional(request)
     return response
 
 

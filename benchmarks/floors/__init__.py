@@ -1,0 +1,1 @@
+"""The least that could do the same work: what Simmer is measured against, each as small as it can honestly be."""
