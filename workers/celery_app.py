@@ -13,6 +13,7 @@ from app.domain.jobs import JOB_QUEUES
 from app.logs import Without, configure
 from app.open_files import raise_limit
 from app.settings import load_settings
+from app.upstreams.registry import preload
 from workers import pool
 from workers.events import EventBatches
 
@@ -57,6 +58,7 @@ def _check_models(instance: Any, **_: Any) -> None:
     """Let a worker that is to run jobs not start with a models file that is missing or wrong."""
     if set(instance.app.amqp.queues.consume_from).isdisjoint(JOB_QUEUES):
         return
+    preload()
     try:
         missing = Container(settings, app).catalog.missing_keys()
     except ConfigurationError as error:
