@@ -15,6 +15,10 @@ log = logging.getLogger(__name__)
 
 RETRY = 1.0
 """Seconds after which events are sent again that the broker did not take, if no new one comes before."""
+STREAMS_PER_WINDOW = 50
+"""Streams with news at once for which the window grows by itself once more."""
+MAX_WINDOWS = 5
+"""Times the window, at most."""
 BATCH = 100
 """Logs that are published in one round trip."""
 
@@ -60,7 +64,9 @@ class StreamWriter:
 
 @dataclass
 class StreamPublisher:
-    """Publishes at once when it is idle, and else gathers for `window` seconds: the load sets the pace."""
+    """Publishes at once when it is idle, and else gathers for `window` seconds, and for longer when many streams have
+    something to say: the load sets the pace.
+    """
 
     event_log: EventLog
     window: float
@@ -91,11 +97,13 @@ class StreamPublisher:
         while True:
             self._wake.wait(RETRY if self._dirty else None)
             self._wake.clear()
+            streams = len(self._dirty)
             try:
                 self._publish()
             except Exception as error:  # noqa: BLE001 - one bad round must not silence all streams of the process
                 log.error("publishing streams failed: %s", type(error).__name__)
-            time.sleep(self.window)
+            # Each event costs its readers a look at the log: a few streams get many small ones, many get fewer.
+            time.sleep(self.window * min(MAX_WINDOWS, 1 + streams / STREAMS_PER_WINDOW))
 
     def _publish(self) -> None:
         with self._lock:
