@@ -4,6 +4,8 @@ import argparse
 import importlib
 import json
 import platform
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,8 @@ NAMES = (
 def main() -> None:
     """Run, print tables, and write one JSON file for each benchmark and one chart for all that have goals."""
     options = _options().parse_args()
+    # Whoever stops it means all that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options.out.mkdir(parents=True, exist_ok=True)
     click.echo(f"{platform.platform()}, Python {platform.python_version()}")
     outcomes = [_run(name, options.out) for name in options.names or NAMES]

@@ -15,10 +15,12 @@ import pytest
 import redis
 
 from app.adapters.doorbell import channel
+from app.adapters.rate_limiter import NEAR
 from app.api.backpressure import BURST
 from app.api.headers import EVERY
 from app.container import Container
 from app.domain.ids import public_id
+from app.domain.rates import Overrides, Rate
 from app.settings import Settings
 from tests.cluster import Client, Cluster, Reply, environment
 from tests.conftest import fresh_database, write_models
@@ -70,6 +72,8 @@ class Site:
 
     client: Client
     other: Client
+    counted: Client
+    """Its rate is so small that each of its requests is counted at once."""
     database_url: str
     broker_url: str
     held: list[Held] = field(default_factory=list)
@@ -126,7 +130,9 @@ def site(
             keys = Container(Settings(database_url=database_url)).keys
             one, other = (keys.create(name, ["responses:read", "responses:write"])[1] for name in ("one", "other"))
             url = cluster.api()
-            made = Site(Client(url, one), Client(url, other), database_url, valkey)
+            small = Overrides(create_rate=Rate(NEAR, 3600))
+            counted = keys.create("counted", ["responses:write"], overrides=small)[1]
+            made = Site(Client(url, one), Client(url, other), Client(url, counted), database_url, valkey)
             for client in (made.client, made.other):
                 # From here on neither key nor pool has anything to do that could fail.
                 assert client.request("POST", URL, BODY).status == 200
@@ -232,7 +238,7 @@ def test_who_reads_a_stream_has_no_place(site: Site) -> None:
 def test_whose_body_is_still_coming_has_no_place(site: Site) -> None:
     before, held = site.charged(), []
     for number in range(before + 1, before + MANY + 1):
-        held.append(Held.send(site.client, "POST", URL, BODY, cut=1))
+        held.append(Held.send(site.counted, "POST", URL, BODY, cut=1))
         wait_until(lambda: site.charged() >= number, DEADLINE, "one more sends")  # noqa: B023 - asked in this round
     assert_not_busy(site)
     for request in held:
