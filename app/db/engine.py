@@ -114,12 +114,15 @@ class Database:
 
     def _take(self) -> Connection:
         """The connection that was used last, if the server has not closed it since, or a new one."""
-        while self._idle:
-            connection = self._idle.pop()
+        while True:
+            try:
+                # Asked first, the list could be empty by now: threads share it.
+                connection = self._idle.pop()
+            except IndexError:
+                return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             if _open(connection):
                 return connection
             connection.close()
-        return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def _reset(self, connection: Connection) -> None:
         """Keep a connection whose block has raised, unless it is broken, or an abort struck in a statement: the next
