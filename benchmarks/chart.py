@@ -75,7 +75,7 @@ def _bar(goal: Goal, y: float) -> Iterator[str]:
     yield _text(LABELS - 14, y + 17, goal.what, anchor="end")
     yield f'{shape} width="{max(abs(end - middle), 2):.1f}" height="{ROW - 10}" rx="2"/>'
     bound = "≥" if goal.at_least else "≤"
-    figures = f"{number(goal.found)} {goal.unit}, {bound} {number(goal.wanted)} {goal.unit}"
+    figures = f"{number(goal.found)}, {bound} {number(goal.wanted)} {goal.unit}"
     yield _text(LABELS + BARS + 14, y + 17, figures, "quiet")
 
 

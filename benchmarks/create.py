@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from benchmarks import rates, sides
 from benchmarks.backpressure import PROMPT, creates
-from benchmarks.outcome import Figure, Goal, Outcome, ratio
+from benchmarks.outcome import Goal, Outcome, ratio
 from benchmarks.rates import ROUNDS, SECONDS, Sample, Side
 from benchmarks.recorder import post
 from benchmarks.stack import Stack, running
@@ -39,7 +39,9 @@ def run() -> Outcome:
                 theirs = Side(LITELLM, litellm.url, litellm.pid, repeat(litellm.create_request(PROMPT)))
                 peer = rates.alternate([ours, theirs])
                 notes.append("LiteLLM's process runs what it creates as well; Simmer's leaves that to a worker")
-    return Outcome("create", "Create in the background", _figures(found, peer), _goals(found, peer), notes)
+    return Outcome(
+        "create", "Create in the background", rates.figures(found, peer, LITELLM), _goals(found, peer), notes
+    )
 
 
 def _others(stack: Stack, simmer: sides.Served) -> Iterator[Side]:
@@ -52,12 +54,6 @@ def _others(stack: Stack, simmer: sides.Served) -> Iterator[Side]:
 def _with_idempotency_key(requests: Iterator[bytes]) -> Iterator[bytes]:
     for request in requests:
         yield request.replace(b"\r\n", b"\r\nIdempotency-Key: %s\r\n" % uuid4().hex.encode(), 1)
-
-
-def _figures(found: Found, peer: Found) -> list[Figure]:
-    beside = {what if what == LITELLM else f"{what}, beside LiteLLM": runs for what, runs in peer.items()}
-    shown = {**found, **beside}
-    return [*rates.rates(shown).values(), *rates.costs(shown).values(), *rates.waits(shown)]
 
 
 def _goals(found: Found, peer: Found) -> list[Goal]:

@@ -12,7 +12,7 @@ import psycopg
 
 from benchmarks import rates, sides
 from benchmarks.backpressure import PROMPT
-from benchmarks.outcome import Figure, Goal, Outcome, ratio
+from benchmarks.outcome import Goal, Outcome, ratio
 from benchmarks.rates import ROUNDS, SECONDS, Sample, Side
 from benchmarks.recorder import get
 from benchmarks.stack import Stack, running
@@ -51,7 +51,7 @@ def run() -> Outcome:
                 rate = rates.rates(peer)
                 most = rate[BARE_COMPLETED].median / rate[LITELLM].median
                 notes.append(f"the bare select itself answers {most:.1f} times what LiteLLM does")
-    return Outcome("poll", "Poll", _figures(found, peer), _goals(found, peer), notes)
+    return Outcome("poll", "Poll", rates.figures(found, peer, LITELLM), _goals(found, peer), notes)
 
 
 def _simmer(stack: Stack) -> list[Side]:
@@ -95,12 +95,6 @@ def _start(url: str, status: int = 200) -> Any:
     reply = Client(url, "").request("POST", "/jobs", {"model": "bench", "prompt": PROMPT})
     assert reply.status == status, reply
     return reply.json
-
-
-def _figures(found: Found, peer: Found) -> list[Figure]:
-    beside = {what if what == LITELLM else f"{what}, beside LiteLLM": runs for what, runs in peer.items()}
-    shown = {**found, **beside}
-    return [*rates.rates(shown).values(), *rates.costs(shown).values(), *rates.waits(shown)]
 
 
 def _goals(found: Found, peer: Found) -> list[Goal]:

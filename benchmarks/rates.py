@@ -100,6 +100,13 @@ def waits(samples: Mapping[str, Sequence[Sample]]) -> list[Figure]:
     return [figure for pair in zip(p50, p99, strict=True) for figure in pair]
 
 
+def figures(found: Mapping[str, Sequence[Sample]], peer: Mapping[str, Sequence[Sample]], name: str) -> list[Figure]:
+    """Rates, costs and times of all sides; those of the rounds with the `peer` of that name say so."""
+    beside = {what if what == name else f"{what}, beside LiteLLM": runs for what, runs in peer.items()}
+    shown = {**found, **beside}
+    return [*rates(shown).values(), *costs(shown).values(), *waits(shown)]
+
+
 def proof(samples: Mapping[str, Sequence[Sample]]) -> str:
     """Who was busy: the servers should be, and not whoever asked them."""
     shares = [f"{what} {median(sample.busy for sample in runs):.0%}" for what, runs in samples.items()]
