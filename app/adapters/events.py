@@ -1,7 +1,9 @@
 """Running jobs' output events, in Redis streams: entry `i+1` of a stream is the log's event `i`."""
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 from uuid import UUID
@@ -12,6 +14,7 @@ from redis.client import Pipeline
 from app.adapters.doorbell import channel
 from app.adapters.guard import Guard
 from app.domain.encryption import PREFIX, NoSealer, SealedError
+from app.domain.events import PAGE
 from app.domain.ports import Sealer
 
 log = logging.getLogger(__name__)
@@ -20,8 +23,8 @@ LIFETIME = 7200
 """Seconds after its last event at which a log is dropped: longer than any job may run."""
 AFTERLIFE = 60
 """Seconds for which a log outlives its job, for readers who are in the middle of it."""
-PAGE = 1000
-"""Events that one read returns at most."""
+BATCH = 100
+"""Reads that share a round trip at most."""
 _CLOSED = 2**53
 """The entry that closes a log: Redis refuses entries with lower ids than the last. Exact in Lua's numbers."""
 _SEALED = PREFIX.encode()
@@ -47,6 +50,17 @@ def _key(job_id: UUID) -> str:
     return f"simmer:events:{job_id.hex}"
 
 
+@dataclass(slots=True)
+class _Read:
+    """A reader's wish, and what became of it."""
+
+    job_id: UUID
+    start: int
+    entries: Any = None
+    """None also if the broker did not answer."""
+    done: bool = False
+
+
 class RedisEventLog:
     """The broker being down, frozen or full costs a log line: readers then get their events when the job has ended."""
 
@@ -55,6 +69,8 @@ class RedisEventLog:
         self._redis = client
         self._sealer = sealer or NoSealer()
         self._guard = Guard(client)
+        self._wanted: list[_Read] = []
+        self._reading = threading.Lock()
 
     def append(self, batch: Sequence[tuple[UUID, int, Sequence[bytes]]]) -> dict[UUID, int]:
         """Add to several logs in one round trip; how many events each holds now, those left out that take none."""
@@ -68,8 +84,15 @@ class RedisEventLog:
 
     def read(self, job_id: UUID, start: int) -> list[tuple[int, bytes]]:
         """Up to PAGE events from index `start` on."""
-        entries = self._try(lambda: self._redis.xrange(_key(job_id), min=f"{start + 1}-0", count=PAGE))
-        return [(index, event) for index, event in self._opened(job_id, entries or []) if index < _CLOSED - 1]
+        read = _Read(job_id, start)
+        self._wanted.append(read)
+        # One flush of a worker rings for many readers: who comes while others read goes with the next round trip.
+        while not read.done:
+            with self._reading:
+                if not read.done:
+                    self._read_wanted()
+        entries = read.entries if isinstance(read.entries, list) else []
+        return [(index, event) for index, event in self._opened(job_id, entries) if index < _CLOSED - 1]
 
     def close(self, job_id: UUID) -> list[bytes]:
         """Let the log take no more, and return what it held."""
@@ -86,6 +109,22 @@ class RedisEventLog:
         pipeline = self._redis.pipeline(transaction=True)
         _shut(pipeline, job_id)
         self._try(lambda: pipeline.execute(raise_on_error=False))
+
+    def _read_wanted(self) -> None:
+        """One round trip for up to BATCH readers; only with the lock."""
+        reads = self._wanted[:BATCH]
+        del self._wanted[: len(reads)]
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for read in reads:
+                pipeline.xrange(_key(read.job_id), min=f"{read.start + 1}-0", count=PAGE)
+            found = self._try(lambda: pipeline.execute(raise_on_error=False)) or []
+            for read, entries in zip(reads, found, strict=False):
+                read.entries = entries
+        finally:
+            # Also if this reader is killed in the middle: the others then look again when it rings next.
+            for read in reads:
+                read.done = True
 
     def _sealed(self, job_id: UUID, start: int, events: Sequence[bytes]) -> Sequence[bytes | str]:
         if self._sealer.current is None:

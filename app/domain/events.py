@@ -19,6 +19,8 @@ from app.domain.requests import JSON
 
 CREATED, QUEUED, IN_PROGRESS, FIRST_OUTPUT = range(4)
 """The sequence numbers of the announcements, and of the log's first event."""
+PAGE = 1000
+"""Events that one read of a running job's log returns, or all if there are fewer."""
 
 _MERGEABLE = {
     "response.output_text.delta",
@@ -31,8 +33,11 @@ _PLACE = ("type", "item_id", "output_index", "content_index", "summary_index")
 
 def merge(earlier: JSON, later: JSON) -> bool:
     """Take `later` into `earlier` if both are deltas of the same text; False if they are not."""
-    if earlier["type"] not in _MERGEABLE or any(earlier.get(name) != later.get(name) for name in _PLACE):
+    if earlier["type"] not in _MERGEABLE:
         return False
+    for name in _PLACE:
+        if earlier.get(name) != later.get(name):
+            return False
     earlier["delta"] += later["delta"]
     if later.get("logprobs"):
         earlier["logprobs"] = earlier["logprobs"] + later["logprobs"]

@@ -54,6 +54,8 @@ class Assembler:
     _part: JSON | None = None
     """The open part of it, whose text is in `_pieces` until it is closed: adding to a long string copies it."""
     _pieces: list[str] = field(default_factory=list)
+    _where: JSON = field(default_factory=dict)
+    """The place of the open part, as each of its events tells it."""
 
     def feed(self, delta: Delta) -> list[JSON]:  # noqa: C901, PLR0911 - one line for each kind of delta
         """The events that tell of this delta."""
@@ -82,13 +84,13 @@ class Assembler:
     def _say(self, kind: str, text: str, more: JSON) -> list[JSON]:
         events = self._open_item("message", "msg", {"role": "assistant", "content": []})
         events += self._open_part(kind)
-        item, part = self._opened
+        _, part = self._opened
         if not text and not more.get("logprobs"):
             return events
         self._pieces.append(text)
         if kind == "output_text":
             part["logprobs"] += more["logprobs"]
-        return [*events, {"type": f"{_DELTAS[kind][0]}.delta", **self._place(item), "delta": text, **more}]
+        return [*events, {"type": f"{_DELTAS[kind][0]}.delta", **self._where, "delta": text, **more}]
 
     def _open_part(self, kind: str) -> list[JSON]:
         if self._part and self._part["type"] == kind:
@@ -98,15 +100,16 @@ class Assembler:
         empty: JSON = {"annotations": [], "logprobs": []} if kind == "output_text" else {}
         self._part = {"type": kind, _DELTAS[kind][1]: "", **empty}
         self._open["content"].append(self._part)
-        added = {"type": "response.content_part.added", **self._place(self._open), "part": deepcopy(self._part)}
+        self._where = self._place(self._open)
+        added = {"type": "response.content_part.added", **self._where, "part": deepcopy(self._part)}
         return [*events, added]
 
     def _annotate(self, annotation: JSON) -> list[JSON]:
         events = self._say("output_text", "", {"logprobs": []})
-        item, part = self._opened
+        _, part = self._opened
         part["annotations"].append(annotation)
         told = {"annotation_index": len(part["annotations"]) - 1, "annotation": annotation}
-        return [*events, {"type": "response.output_text.annotation.added", **self._place(item), **told}]
+        return [*events, {"type": "response.output_text.annotation.added", **self._where, **told}]
 
     # Reasoning
 
@@ -117,11 +120,11 @@ class Assembler:
             events += self._close_part()
             self._part = {"type": "summary_text", "text": ""}
             self._open["summary"].append(self._part)
-            place = self._place(self._open)
-            events.append({"type": "response.reasoning_summary_part.added", **place, "part": dict(self._part)})
-        item, _ = self._opened
+            self._where = self._place(self._open)
+            added = {"type": "response.reasoning_summary_part.added", **self._where, "part": dict(self._part)}
+            events.append(added)
         self._pieces.append(delta.text)
-        return [*events, {"type": "response.reasoning_summary_text.delta", **self._place(item), "delta": delta.text}]
+        return [*events, {"type": "response.reasoning_summary_text.delta", **self._where, "delta": delta.text}]
 
     def _seal(self, content: str) -> list[JSON]:
         events = self._open_item("reasoning", "rs", {"summary": []})
@@ -199,7 +202,7 @@ class Assembler:
         if self._part is None:
             return []
         item, part = self._opened
-        place, self._part = self._place(item), None
+        place, self._part = self._where, None
         text, self._pieces = "".join(self._pieces), []
         if item["type"] == "reasoning":
             part["text"] = text

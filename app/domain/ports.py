@@ -38,6 +38,12 @@ class Dispatcher(Protocol):
         """Ask `worker` to stop running the job, if the broker can be reached; the heartbeat does it otherwise."""
         ...
 
+    def deliver(self, endpoint_id: UUID) -> bool:
+        """Have a worker see to the deliveries that are due at this webhook endpoint; False if the broker did not take
+        it.
+        """
+        ...
+
     def backlog(self, queue: str) -> int:
         """How many messages wait in `queue`. Raises UnavailableError if the broker does not say."""
         ...
@@ -79,7 +85,7 @@ class EventLog(Protocol):
         ...
 
     def read(self, job_id: UUID, start: int) -> list[tuple[int, bytes]]:
-        """The events from index `start` on, with their indices; [] if there are none, or if they can't be read."""
+        """Up to PAGE events from index `start` on, with their indices; [] if there are none or they can't be read."""
         ...
 
     def close(self, job_id: UUID) -> list[bytes]:

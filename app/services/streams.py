@@ -8,7 +8,7 @@ from uuid import UUID
 from app.db import lookup
 from app.db.engine import Database
 from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
-from app.domain.events import CREATED, FIRST_OUTPUT, IN_PROGRESS, QUEUED, unpack
+from app.domain.events import CREATED, FIRST_OUTPUT, IN_PROGRESS, PAGE, QUEUED, unpack
 from app.domain.jobs import Job
 from app.domain.ports import NOTHING, STATE, Bell, EventLog
 from app.domain.requests import JSON
@@ -100,11 +100,13 @@ class StreamService:
         """What the running job says from `position` on, until its state changes."""
         rang = NOTHING
         while rang != STATE:
-            while job.started_at and (outputs := self._output(job, max(position, FIRST_OUTPUT))):
-                yield from outputs
-                position = outputs[-1].sequence + 1
-            rang = bell.wait(TICK)
-            if rang == NOTHING:
+            outputs = self._output(job, max(position, FIRST_OUTPUT)) if job.started_at else []
+            yield from outputs
+            position = outputs[-1].sequence + 1 if outputs else position
+            # Less than a page was all there is, and what comes now rings.
+            more = len(outputs) == PAGE
+            rang = bell.wait(0 if more else TICK)
+            if rang == NOTHING and not more:
                 yield None
 
     def _output(self, job: Job, position: int) -> list[Output]:

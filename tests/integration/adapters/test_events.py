@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from app.adapters.events import AFTERLIFE, LIFETIME, PAGE, RedisEventLog
+from app.adapters.events import AFTERLIFE, LIFETIME, RedisEventLog
 from app.adapters.redis_client import redis_client
+from app.domain.events import PAGE
 from app.domain.ids import new_id
 from app.settings import Settings
 from tests.embedded import Server

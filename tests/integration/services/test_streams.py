@@ -132,6 +132,19 @@ def test_each_start_gives_exactly_the_rest_during_the_run_and_afterwards(stage: 
         assert reader.whole() == stage.read(job_id, after) == whole[after + 1 :], after
 
 
+def test_a_late_reader_gets_more_than_a_page_without_a_ring(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PAGE", 2)
+    monkeypatch.setattr("app.adapters.events.PAGE", 2)
+    monkeypatch.setattr(streams, "TICK", DEADLINE)
+    job_id, go_on = stage.submit(), threading.Event()
+    first = stage.reader(job_id)
+    worker = stage.run(job_id, *RICH[:-1], lambda: go_on.wait(DEADLINE), FINISH)
+    first.until('Hm.Let me look.{"at": 1}')
+    stage.reader(job_id).until('Hm.Let me look.{"at": 1}')
+    go_on.set()
+    worker.join(DEADLINE)
+
+
 def test_what_the_broker_forgets_in_the_middle_the_reader_gets_all_the_same(stage: Stage) -> None:
     reader, job_id = Reader(), stage.submit()
     reader.start(stage.stream(job_id))
