@@ -1,19 +1,16 @@
-"""Run the migrations, and tell whether the database is at their head."""
+"""Run the migrations. Only who does imports this: alembic takes 8 MB."""
 
 import logging
 import time
-from functools import cache
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from psycopg.errors import DeadlockDetected, LockNotAvailable
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from app.db.engine import Database
+from app.db.revision import MIGRATIONS, at_head
 from app.domain.errors import UnavailableError
 
 log = logging.getLogger(__name__)
@@ -24,7 +21,7 @@ LOCK_PAUSE = 3.0
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
 
 
@@ -71,23 +68,3 @@ def _wait_for(database: Database, timeout: float) -> None:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(0.5)
-
-
-@cache
-def head() -> str | None:
-    """The newest revision that this code knows."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-@cache
-def _older() -> frozenset[str]:
-    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
-    return frozenset(script.revision for script in scripts) - {head()}
-
-
-def at_head(connection: Connection) -> bool:
-    """Whether the schema is the one this code was written for, or a newer one, which this code does not know: during an
-    upgrade the release before runs on it.
-    """
-    revision = MigrationContext.configure(connection).get_current_revision()
-    return revision is not None and revision not in _older()

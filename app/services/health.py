@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.db.engine import Database
-from app.db.migrate import at_head
+from app.db.revision import at_head
 from app.domain.errors import UnavailableError
 from app.domain.ports import Dispatcher
 

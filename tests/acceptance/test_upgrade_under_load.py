@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from app.db.migrate import head
+from app.db.revision import head
 from app.domain.ids import parse_public_id
 from tests.acceptance.rollout import DONE, OPENAI, Balanced, Load, read_events
 from tests.acceptance.test_rolling_restart import together

@@ -100,6 +100,14 @@ def test_workers_do_not_load_flask() -> None:
     assert not {"flask", "werkzeug", "jinja2"} & found
 
 
+@pytest.mark.parametrize("modules", ["app.gunicorn, app.factory", "workers.celery_app, workers.process"])
+def test_who_serves_does_without_what_others_need(modules: str) -> None:
+    """A process has these for good: alembic and what it imports take 8 MB, an SDK 13 MB."""
+    found = loaded(modules)
+    assert {"app", "sqlalchemy"} <= found
+    assert not {"alembic", "mako", "pygments", "openai"} & found
+
+
 def test_the_domain_loads_the_standard_library_alone() -> None:
     found = loaded("app.domain.errors, app.domain.ids, app.domain.jobs, app.domain.lifecycle, app.domain.ports")
     before = loaded("sys")

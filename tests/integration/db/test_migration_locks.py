@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from app.db import migrate
 from app.db.engine import Database
+from app.db.revision import at_head, head, revisions
 from app.domain.errors import UnavailableError
 from app.settings import Settings
 from tests import rows
@@ -45,22 +46,15 @@ def database(database_url: str) -> Iterator[Database]:
 @contextmanager
 def next_release(folder: Path) -> Iterator[None]:
     """For the block this is the code of the next release, which adds a column."""
-    head = migrate.head()
     shutil.copytree(ROOT / "migrations", folder / "migrations")
-    (folder / "migrations/versions/next.py").write_text(NEXT.format(head=head))
-    config = migrate._config()
-    config.set_main_option("script_location", str(folder / "migrations"))
+    (folder / "migrations/versions/next.py").write_text(NEXT.format(head=head()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(migrate, "_config", lambda: config)
+        for module in ("app.db.migrate", "app.db.revision"):
+            patch.setattr(f"{module}.MIGRATIONS", folder / "migrations")
         patch.setattr(migrate, "LOCK_PAUSE", 0.2)
-        forget_head()
+        revisions.cache_clear()
         yield
-    forget_head()
-
-
-def forget_head() -> None:
-    migrate.head.cache_clear()
-    migrate._older.cache_clear()
+    revisions.cache_clear()
 
 
 @contextmanager
@@ -135,9 +129,9 @@ def test_a_migration_tries_again_until_the_table_is_free(
 def test_the_release_before_takes_a_newer_schema_for_its_own(database: Database, tmp_path: Path) -> None:
     with next_release(tmp_path):
         migrate.upgrade(database, timeout=DEADLINE)
-    assert migrate.head() != "next"
+    assert head() != "next"
     with database.transaction() as connection:
-        assert migrate.at_head(connection)
+        assert at_head(connection)
     # After a roll-back its own `simmer migrate` runs first.
     migrate.upgrade(database, timeout=DEADLINE)
     assert revision(database) == "next"
@@ -146,4 +140,4 @@ def test_the_release_before_takes_a_newer_schema_for_its_own(database: Database,
 def test_an_older_schema_is_not_up_to_date(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-        assert not migrate.at_head(connection)
+        assert not at_head(connection)
