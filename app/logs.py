@@ -9,9 +9,12 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
+from app.domain.ids import public_id
 from app.settings import Settings
 
+_to_json = json.JSONEncoder(default=str).encode
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("bound", default=MappingProxyType({}))
 
 
@@ -55,7 +58,11 @@ def raised_at(error: BaseException) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {**_bound.get(), **getattr(record, "fields", {})}
+    fields = {**_bound.get(), **getattr(record, "fields", {})}
+    if isinstance(job_id := fields.get("job_id"), UUID):
+        # As clients and Flower have it: one search finds all lines of a job.
+        fields["job_id"] = public_id(job_id)
+    return fields
 
 
 def _printable(text: str) -> str:
@@ -92,7 +99,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _to_json(line)
 
 
 class TextFormatter(logging.Formatter):
@@ -100,9 +107,10 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Render the record with its bound fields; an exception's traceback follows on lines of its own."""
-        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        at = datetime.fromtimestamp(record.created).time().isoformat("milliseconds")
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         line = f"{at} {record.levelname:<7} {record.getMessage()}{fields}"
-        trace = self.formatException(record.exc_info).split("\n") if record.exc_info else []
+        if not record.exc_info:
+            return _printable(line)
         # Indented: no line of an exception's message may look like a record.
-        return "\n    ".join(_printable(part) for part in (line, *trace))
+        return "\n    ".join(map(_printable, (line, *self.formatException(record.exc_info).split("\n"))))

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from app.db import greenlets
 from app.db.sealing import SEALER
 from app.db.turns import Turns, TurnTimeoutError
 from app.domain.encryption import NoSealer
@@ -63,8 +64,9 @@ class Database:
             execution_options={SEALER: sealer or NoSealer()},
             connect_args=_connect_args(settings),
         )
-        event.listen(self.engine, "handle_error", _leave_out_row)
+        event.listen(self.engine, "handle_error", _cut)
         event.listen(self.engine, "connect", _listen)
+        greenlets.listen(self.engine)
 
     @property
     def in_use(self) -> int:
@@ -170,13 +172,18 @@ def _listen(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) ->
     connection.add_notice_handler(note)
 
 
-def _leave_out_row(context: ExceptionContext) -> None:
+def leave_out_row(error: psycopg.Error) -> None:
     """Cut an error down to the server's first line. The DETAIL below it quotes the row that was refused, prompt and
     all, and Celery has the error of a task in its log and in its events.
     """
+    if error.diag.message_primary:
+        error.args = (error.diag.message_primary,)
+
+
+def _cut(context: ExceptionContext) -> None:
     cause, raised = context.original_exception, context.sqlalchemy_exception
     if isinstance(cause, psycopg.Error) and raised and cause.diag.message_primary:
-        cause.args = (cause.diag.message_primary,)
+        leave_out_row(cause)
         raised.args = (f"({type(cause).__name__}) {cause}",)
 
 

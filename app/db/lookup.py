@@ -6,7 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, literal_column, or_, select
 
-from app.db.jobs import JOB_COLUMNS, REQUEST_COLUMNS, TABLE, job_of, jobs, request_of
+from app.db.direct import Direct
+from app.db.jobs import JOB_COLUMNS, REQUEST_COLUMNS, job_of, jobs, request_of
+from app.db.models import TABLE
 from app.db.sealing import opened, sealer_of
 from app.domain.jobs import Job, JobFilter
 from app.domain.lifecycle import Status
@@ -39,15 +41,15 @@ def _visible(api_key_id: UUID | ColumnElement[UUID], *columns: ColumnElement[Any
 
 
 # Built once: building takes as long as running it, and this is what a poll is.
-_GET = _visible(bindparam("api_key_id"), *JOB_COLUMNS, place_if_queued()).where(jobs.id == bindparam("job_id"))
+_GET = Direct(_visible(bindparam("api_key_id"), *JOB_COLUMNS, place_if_queued()).where(jobs.id == bindparam("job_id")))
 
 
 def get(connection: Connection, job_id: UUID, api_key_id: UUID) -> Job | None:
     """The key's job, with its place in the queue; None for an unknown id, another key's, and one whose retention is
     over.
     """
-    row = connection.execute(_GET, {"job_id": job_id, "api_key_id": api_key_id}).one_or_none()
-    return job_of(row, sealer_of(connection)) if row else None
+    row = _GET.row(connection, {"job_id": job_id, "api_key_id": api_key_id})
+    return job_of(row, sealer_of(connection), position=row[-1]) if row else None
 
 
 def get_request(connection: Connection, job_id: UUID, api_key_id: UUID) -> tuple[Job, JobRequest] | None:
