@@ -1,7 +1,9 @@
 """Has beat and the system worker purge a million expired jobs, while others are created and run.
 
 Creates leave on schedule from before the first purge until after the last: what they take during a purge stands beside
-what they take before, between and after. Then as many new jobs come in, for which the room of the old ones has to do.
+what they take before, between and after. Of all creates together, one moment in which the disk hangs decides about the
+p99, and it does so without a purge too: the median of two-second windows stands beside it. Then as many new jobs come
+in, for which the room of the old ones has to do.
 """
 
 from collections.abc import Mapping
@@ -18,7 +20,7 @@ from tests.cluster import Client
 ROWS = 1_000_000
 INTERVAL = 35
 """Seconds between two purges. Each takes 30 at most: there are calm seconds before the first, and after each."""
-PATIENCE = 200.0
+PATIENCE = 300.0
 RISE, COST, GROWTH = 1.2, 1.2, 1.2
 NOW = "clock_timestamp()"
 MB = 1000**2
@@ -54,15 +56,25 @@ def run() -> Outcome:
 def _outcome(load: Load[Watched], full: Bytes, purged: Bytes, refilled: Bytes) -> Outcome:
     found = load.result
     calm, purging = found.windows_of(purging=False), found.windows_of(purging=True)
-    p99 = Figure("create p99 without a purge", "ms", [percentile(taken(calm), 0.99)])
-    p99_purging = Figure("create p99 during a purge", "ms", [percentile(taken(purging), 0.99)])
+    p99, p99_purging = (
+        Figure(f"create p99 {when}", "ms", [percentile(taken(each), 0.99)])
+        for when, each in (("without a purge", calm), ("during a purge", purging))
+    )
+    windows = [
+        Figure(f"create p99 {when}, of two seconds", "ms", [percentile(window.took, 0.99) for window in each])
+        for when, each in (("without a purge", calm), ("during a purge", purging))
+    ]
     costs = found.costs()
     figures = [
         Figure("create p50 without a purge", "ms", [percentile(taken(calm), 0.5)]),
         Figure("create p50 during a purge", "ms", [percentile(taken(purging), 0.5)]),
         p99,
         p99_purging,
-        *(Figure(f"a thousand rows purged, quarter {part + 1}", "ms", [cost]) for part, cost in enumerate(costs)),
+        *windows,
+        *(
+            Figure(f"a thousand rows purged, rests included, quarter {part + 1}", "ms", [cost])
+            for part, cost in enumerate(costs)
+        ),
         *_sizes("with the rows to purge", full),
         *_sizes("after the purge", purged),
         *_sizes("with as many new rows", refilled),
@@ -76,11 +88,7 @@ def _outcome(load: Load[Watched], full: Bytes, purged: Bytes, refilled: Bytes) -
     refused = sum(window.refused for window in found.windows)
     counted = f"{len(taken(calm))} counted without a purge, {len(taken(purging))} during one"
     notes = [f"{found.rate:.0f} creates a second, {refused} not accepted; {counted}", load.note]
-    windows = {
-        name: [percentile(window.took, 0.99) for window in each]
-        for name, each in (("calm", calm), ("purging", purging))
-    }
-    details = {"bytes": {"full": full, "purged": purged, "refilled": refilled}, "p99 of windows": windows}
+    details = {"bytes": {"full": full, "purged": purged, "refilled": refilled}}
     return Outcome("purge", f"Purge of {ROWS:,} expired rows under load", figures, goals, notes, details)
 
 

@@ -1,23 +1,16 @@
 """The queries of the sweep and the purge: each one batch, safe when two run at once."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal_column, select, update
 
-from app.db.jobs import (
-    DISPATCH_COLUMNS,
-    MAX_REDISPATCH_INTERVAL,
-    TABLE,
-    dispatch_of,
-    fail,
-    from_now,
-    jobs,
-    keep_events,
-    take_back,
-)
-from app.domain.jobs import QUEUE_TIMEOUT, TIMED_OUT, Dispatch
+from app.db.endings import fail, keep_events, take_back
+from app.db.jobs import DISPATCH_COLUMNS, MAX_REDISPATCH_INTERVAL, dispatch_of, from_now, jobs
+from app.db.models import TABLE
+from app.domain.jobs import QUEUE_TIMEOUT, TIMED_OUT, Dispatch, Ended
 from app.domain.lifecycle import Move, Status
 
 EventsOf = Callable[[UUID], bytes | None]
@@ -43,22 +36,22 @@ def _batch(limit: int, *where: ColumnElement[bool], first: ColumnElement[Any] = 
     return select(batch.c.id)
 
 
-def stop_overdue(connection: Connection, *, limit: int, retention: float, events_of: EventsOf) -> list[UUID]:
+def stop_overdue(connection: Connection, *, limit: int, retention: float, events_of: EventsOf) -> Ended:
     """Fail the running jobs whose hard limit has passed: their worker did not record it, or is gone."""
     overdue = _locked(connection, _batch(limit, _IN_PROGRESS, jobs.run_deadline_at < func.now()))
     if not overdue:
-        return []
+        return Ended()
     keep_events(connection, jobs.id.in_(overdue), events_of=events_of)
     return fail(connection, Move.FAIL, jobs.id.in_(overdue), outcome=TIMED_OUT, retention=retention)
 
 
 def rescue(
     connection: Connection, *, limit: int, retention: float, redispatch_after: float, events_of: EventsOf
-) -> tuple[list[UUID], list[Dispatch]]:
-    """Take back running jobs whose lease ran out; return the ids of those that failed, and what to publish."""
+) -> tuple[Ended, list[Dispatch]]:
+    """Take back running jobs whose lease ran out; return those that failed, and what to publish."""
     lost = _locked(connection, _batch(limit, _IN_PROGRESS, jobs.lease_expires_at < func.now()))
     if not lost:
-        return [], []
+        return Ended(), []
     keep_events(connection, jobs.id.in_(lost), events_of=events_of)
     return take_back(connection, jobs.id.in_(lost), retention=retention, redispatch_after=redispatch_after)
 
@@ -68,7 +61,7 @@ def _locked(connection: Connection, batch: Select[Any]) -> Sequence[UUID]:
     return found
 
 
-def expire_queued(connection: Connection, *, limit: int, retention: float) -> list[UUID]:
+def expire_queued(connection: Connection, *, limit: int, retention: float) -> Ended:
     """Fail the queued jobs that no worker started before their deadline."""
     expired = _batch(limit, _QUEUED, jobs.queue_expires_at < func.now(), first=jobs.queue_expires_at)
     return fail(connection, Move.EXPIRE, jobs.id.in_(expired), outcome=QUEUE_TIMEOUT, retention=retention)
@@ -94,7 +87,23 @@ def redispatch(connection: Connection, queue: str, *, limit: int, redispatch_aft
     return [dispatch_of(row) for row in connection.execute(statement)]
 
 
-def purge(connection: Connection, *, limit: int) -> int:
-    """Delete ended jobs whose retention is over; return how many."""
-    expired = _batch(limit, jobs.expires_at <= func.now(), first=jobs.expires_at)
-    return connection.execute(delete(TABLE).where(jobs.id.in_(expired))).rowcount
+class Purged(NamedTuple):
+    """How many jobs one batch of the purge deleted, and when the last of them had expired."""
+
+    deleted: int
+    last: datetime | None
+
+
+def purge(connection: Connection, *, limit: int, since: datetime | None = None) -> Purged:
+    """Delete ended jobs whose retention is over, the longest expired first; `since` leaves out what expired before.
+
+    A batch that begins where the last one ended does not walk over what that has deleted: it stays in the index until
+    no transaction can see it any more and a vacuum came by.
+    """
+    due = [jobs.expires_at <= func.now()] + ([jobs.expires_at >= since] if since else [])
+    expired = _batch(limit, *due, first=jobs.expires_at)
+    gone = delete(TABLE).where(jobs.id.in_(expired)).returning(jobs.expires_at).cte("gone")
+    # For this transaction. Nobody is told that a job is purged: what a crash brings back is deleted again.
+    unsynced = func.set_config("synchronous_commit", "off", True)
+    found = connection.execute(select(func.count(), func.max(gone.c.expires_at), unsynced).select_from(gone)).one()
+    return Purged(found[0], found[1])

@@ -15,9 +15,9 @@ from app.services.keys import Caller
 from app.settings import Settings
 
 KEY_COUNT_AGE = 1.0
-"""Seconds for which a count of a key's jobs is good."""
+"""Seconds for which a count of a key's jobs is good, or longer if it was a long one."""
 TOTAL_COUNT_AGE = 5.0
-"""Seconds for which a count of all queued jobs is good."""
+"""The same of all queued jobs."""
 CAP_RETRY_AFTER = 5
 """Seconds after which a key at its cap may ask again: some job of its own ends sooner or later."""
 OVERLOAD_RETRY_AFTER = 30
@@ -44,13 +44,13 @@ class _Tally:
     def good(self, caps: tuple[int, ...], max_age: float, now: float) -> bool:
         """Far below the caps for `max_age`; near them for no time, if counting is cheap.
 
-        A hundred thousand rows take the database 20 ms: so many are counted once a second even at the cap, where each
-        refusal would ask for it.
+        A hundred thousand rows take the database 20 ms: so many are counted once a second at most, a million every ten
+        seconds, even at the cap, where each refusal would ask for it.
         """
         near = any(cap - count <= max(_NEAR, cap // 10) for cap, count in zip(caps, self.now(), strict=True))
         rows = max(self.counts)
-        near_age = 0.0 if rows < _CHEAP else rows / _ROWS_PER_SECOND
-        return now - self.counted_at < (min(max_age, near_age) if near else max_age)
+        rest = 0.0 if rows < _CHEAP else rows / _ROWS_PER_SECOND
+        return now - self.counted_at < (rest if near else max(max_age, rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ class AdmissionService:
 
     A cap can be overshot by the requests that are in flight at the same instant: each counts before another's job is
     inserted. Requests that come one after the other, to whichever processes, meet a cap of up to a hundred exactly.
-    Beyond, each other process may let in unseen what it gets in a second, or in five for the queue of all.
+    Beyond, each other process may let in unseen what it gets in a second; for the queue of all in five, or in ten if
+    a million wait.
     """
 
     database: Database

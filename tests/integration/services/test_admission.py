@@ -214,6 +214,25 @@ def test_a_large_count_is_not_repeated_for_each_refusal(
     assert refusal(service, caller) == ACTIVE_CAP
 
 
+def test_the_longer_a_count_takes_the_longer_it_is_good(
+    own_database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = AdmissionService(own_database, Settings(), clock)
+    with own_database.transaction() as connection:
+        caller = Caller(rows.add_owner(connection), frozenset(), FAR)
+    # A thousand rows for a million.
+    monkeypatch.setattr(admission, "_ROWS_PER_SECOND", 100)
+    fill(own_database, caller, 1000)
+    service.admit(caller)
+    with recorded(own_database) as sent:
+        clock.now += 2 * TOTAL_COUNT_AGE - 0.01
+        service.admit(caller)
+        assert not sent
+        clock.now += 0.02
+        service.admit(caller)
+        assert len(sent) == 2
+
+
 def test_others_go_by_the_old_count_while_one_counts(service: AdmissionService, caller: Caller, clock: Clock) -> None:
     service.admit(caller)
     clock.now += KEY_COUNT_AGE
