@@ -1,16 +1,18 @@
 """Every setting of Simmer, typed and documented; the only module that reads the environment."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.encryption import KeyRing, parse_keys
 from app.domain.errors import ConfigurationError
 from app.domain.jobs import Limits
 from app.domain.rates import KeyLimits, parse_rate
+from app.domain.webhook_addresses import parse_name_server, parse_networks
 
 MAX_PROCESSING_SECONDS = 1800
 """The contract's "maximum processing time: 30 minutes". No limit may be set above it."""
@@ -22,6 +24,21 @@ on a shared broker the shortest one wins, so it is fixed."""
 # Up to ten years: what a timestamp can't hold would fail only when it is used.
 Seconds = Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)]
 LimitSeconds = Annotated[float, Field(gt=0, le=MAX_PROCESSING_SECONDS, allow_inf_nan=False)]
+
+
+def _parse_name_servers(text: str) -> None:
+    for server in filter(None, text.split(",")):
+        parse_name_server(server)
+
+
+# Texts that are parsed where they are used, and here to see whether they can be.
+_PARSED: dict[str, Callable[[str], object]] = {
+    "create_rate": parse_rate,
+    "poll_rate": parse_rate,
+    "webhook_allowed_networks": parse_networks,
+    "webhook_nameservers": _parse_name_servers,
+    "encryption_keys": parse_keys,
+}
 
 
 class Settings(BaseSettings):
@@ -172,6 +189,35 @@ class Settings(BaseSettings):
         "encrypts, all decrypt. `simmer encryption new-key` makes one. Not encrypted when this is not set.",
     )
 
+    webhook_concurrency: int = Field(
+        default=8, ge=1, le=1000, description="How many deliveries one webhook endpoint gets at once."
+    )
+    webhook_timeout: float = Field(
+        default=20,
+        gt=0,
+        le=30,
+        description="How long one try to deliver a webhook may take in all, from the look-up of its name to the reply.",
+    )
+    webhook_disable_after: Seconds = Field(
+        default=432_000, description="How long a webhook endpoint may fail without a success before it is disabled."
+    )
+    webhook_allowed_networks: str = Field(
+        default="",
+        description="Networks that webhooks may go to though they are not public, `10.1.0.0/16,fd00::/8`. Loopback, as "
+        "in `127.0.0.0/8,::1/128`, may have plain http too; `simmer up` allows that when this is not set.",
+    )
+    webhook_nameservers: str = Field(
+        default="",
+        description="Name servers that webhooks' names are looked up with, `10.0.0.2,10.0.0.3:5353`; the system's when "
+        "this is not set.",
+    )
+
+    metrics_token: str = Field(
+        default="", repr=False, description="If set, `/metrics` asks for it: `Authorization: Bearer TOKEN`."
+    )
+    trace_upstream: bool = Field(
+        default=True, description="Whether traces go on in the model servers, by a `traceparent` header."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe log lines that are written."
     )
@@ -189,16 +235,10 @@ class Settings(BaseSettings):
     def _broker_scheme(cls, url: str) -> str:
         return _with_scheme(url, {"redis", "rediss"}, "redis://:password@host:6379/0 (for Valkey too)")
 
-    @field_validator("create_rate", "poll_rate")
+    @field_validator(*_PARSED)
     @classmethod
-    def _rate(cls, text: str) -> str:
-        parse_rate(text)
-        return text
-
-    @field_validator("encryption_keys")
-    @classmethod
-    def _keys(cls, text: str) -> str:
-        parse_keys(text)
+    def _parsed(cls, text: str, info: ValidationInfo) -> str:
+        _PARSED[info.field_name or ""](text)
         return text
 
     @model_validator(mode="after")
@@ -247,7 +287,7 @@ def load_settings() -> Settings:
 
 
 def read_secret(name: str) -> str | None:
-    """The value of the environment variable that a models file names for an upstream's key."""
+    """The value of a variable that is not Simmer's own: one with an upstream's key, or one of OpenTelemetry's."""
     return os.environ.get(name) or None
 
 

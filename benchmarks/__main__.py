@@ -28,6 +28,7 @@ NAMES = (
     "purge",
     "memory",
     "backpressure",
+    "webhooks",
 )
 """Modules of this package; each has `run() -> Outcome`."""
 

@@ -3,6 +3,7 @@
 from alembic import context
 from sqlalchemy import text
 
+from app.db import metric_models, webhook_models  # noqa: F401 - so that their tables are in the metadata, too
 from app.db.engine import Database
 from app.db.models import Base
 from app.settings import load_settings

@@ -149,6 +149,10 @@ class Cluster:
         """Start the worker for system work, and beat."""
         return self.worker("system", queue="system", concurrency=20, **env), self.beat(**env)
 
+    def webhooks(self, name: str = "webhooks", **env: str) -> Process:
+        """Start a worker that delivers webhooks."""
+        return self.worker(name, queue="webhooks", concurrency=100, **env)
+
     def beat(self, name: str = "beat", **env: str) -> Process:
         """Start beat."""
         process = self.start(

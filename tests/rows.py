@@ -8,10 +8,12 @@ from sqlalchemy import Connection, Row, insert, select, text, update
 
 from app.db import keys
 from app.db.models import Job as JobTable
+from app.db.webhook_models import WebhookAttempt, WebhookEndpoint
 from app.domain.ids import new_id
 from app.domain.jobs import Claim, Limits
 from app.domain.lifecycle import Status
 from app.domain.requests import JobRequest
+from app.domain.webhooks import SUBSCRIBABLE
 
 NOW = text("now()")
 LATER = text("now() + interval '1 hour'")
@@ -71,6 +73,22 @@ _FILL = text("""
 def add_owner(connection: Connection) -> UUID:
     """A key that may own jobs."""
     return keys.add(connection, new_id(), "owner", ["responses:read"], None).id
+
+
+def add_endpoint(
+    connection: Connection, owner: UUID, url: str, *, events: Sequence[str] = SUBSCRIBABLE, **columns: Any
+) -> UUID:
+    """A webhook endpoint of the key, which is told of all its jobs."""
+    endpoint_id = new_id()
+    values = {"id": endpoint_id, "api_key_id": owner, "source": "api", "url": url, "events": list(events), **columns}
+    connection.execute(insert(WebhookEndpoint.__table__).values(values))  # type: ignore[arg-type]
+    return endpoint_id
+
+
+def add_attempt(connection: Connection, endpoint_id: UUID, event_id: UUID, **columns: Any) -> None:
+    """A try of a delivery, which ended."""
+    values = {"endpoint_id": endpoint_id, "event_id": event_id, "started_at": NOW, **columns}
+    connection.execute(insert(WebhookAttempt.__table__).values(values))  # type: ignore[arg-type]
 
 
 def put(connection: Connection, owner: UUID, status: Status = Status.QUEUED, /, **columns: Any) -> UUID:

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery, signals
 
-from app.adapters.queue import PURGE, SWEEP, SYSTEM_QUEUE, celery_config
+from app.adapters.queue import DELIVER, PURGE, SWEEP, SYSTEM_QUEUE, celery_config
 from app.container import Container
 from app.domain.errors import ConfigurationError
 from app.domain.jobs import JOB_QUEUES
@@ -14,7 +14,7 @@ from app.logs import Without, configure
 from app.open_files import raise_limit
 from app.settings import load_settings
 from app.upstreams.registry import preload
-from workers import pool
+from workers import flower_login, pool
 from workers.events import EventBatches
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 settings = load_settings()
 settings.require("broker_url", "database_url")
 
-app = Celery("simmer", include=["workers.jobs", "workers.maintenance"])
+app = Celery("simmer", include=["workers.jobs", "workers.maintenance", "workers.webhooks"])
 app.conf.update(celery_config(settings))
 app.conf.update(
     # A worker takes a message only when it has a slot for it: no job waits behind half an hour of another's,
@@ -48,6 +48,7 @@ app.conf.update(
     },
 )
 raise_limit()
+flower_login.install()
 pool.install(drain_timeout=settings.drain_timeout)
 app.steps["consumer"].add(pool.SlotGate)
 app.steps["consumer"].add(EventBatches)
@@ -70,6 +71,6 @@ def _check_models(instance: Any, **_: Any) -> None:
 @signals.setup_logging.connect(weak=False)
 def _use_our_logs(**_: Any) -> None:
     configure(settings)
-    # Three lines every few seconds; the sweep and the purge write one themselves whenever they did something.
+    # Three lines for each; those of them that did something write one themselves.
     for chatty in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):
-        logging.getLogger(chatty).addFilter(Without(SWEEP, PURGE))
+        logging.getLogger(chatty).addFilter(Without(SWEEP, PURGE, DELIVER))

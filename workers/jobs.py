@@ -11,6 +11,7 @@ from app.adapters.queue import RUN_JOB
 from app.domain.errors import UnavailableError
 from app.domain.ids import parse_public_id
 from app.domain.jobs import SERVER_ERROR, TIMED_OUT
+from app.domain.tracing import continued, span
 from app.logs import bound, raised_at
 from app.services.leases import Lease
 from workers.celery_app import app
@@ -27,7 +28,11 @@ def run(self: Any, public_id: str) -> None:
     if job_id is None:
         log.error("not a job's id, message dropped")
         return
-    with bound(job_id=public_id):
+    with (
+        bound(job_id=public_id),
+        continued(vars(self.request)),
+        span("run job", "consumer", {"simmer.job.id": public_id}),
+    ):
         try:
             lease = container().execution.claim(job_id, worker=self.request.hostname, abort=partial(abort, public_id))
         except UnavailableError:

@@ -15,21 +15,23 @@ _pace = Pace()
 
 @app.task(name=SWEEP)
 def sweep() -> None:
-    """Move the jobs that nobody else moves any more."""
+    """Move the jobs and the webhooks that nobody else moves any more."""
     if not _pace.due(SWEEP, settings.sweep_interval):
         return
     try:
         container().maintenance.sweep()
+        container().webhook_maintenance.sweep()
     except UnavailableError:
         log.warning("database unavailable, the next sweep will do")
 
 
 @app.task(name=PURGE)
 def purge() -> None:
-    """Delete results whose retention is over."""
+    """Delete results, and deliveries of webhooks, whose retention is over."""
     if not _pace.due(PURGE, settings.purge_interval):
         return
     try:
         container().maintenance.purge()
+        container().webhook_maintenance.purge()
     except UnavailableError:
         log.warning("database unavailable, the next purge will do")

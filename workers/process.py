@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from functools import cache
 
+from app.adapters import tracing
 from app.container import Container
 from workers.celery_app import app, settings
 
@@ -19,6 +20,7 @@ def container() -> Container:
 
 @cache
 def _container_of(pid: int) -> Container:  # the pid is the cache's key
+    tracing.start(settings, "worker")
     made = Container(settings, app)
     # Under gevent these are greenlets, under prefork threads of the child.
     for name, act in ("heartbeat", made.leases.beat), ("lease watch", made.leases.give_up):

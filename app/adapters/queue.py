@@ -1,6 +1,7 @@
 """The Celery queue: how every process configures it, and the dispatcher that publishes into it by task name."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -12,8 +13,9 @@ from kombu.exceptions import LimitExceeded, OperationalError
 from app.adapters import broker  # noqa: F401 - changes how kombu speaks to Redis
 from app.adapters.breaker import Breaker
 from app.domain.errors import UnavailableError
-from app.domain.ids import public_id
+from app.domain.ids import ENDPOINT, prefixed, public_id
 from app.domain.jobs import JOB_QUEUES, Dispatch
+from app.domain.tracing import carrier, traced
 from app.settings import BROKER_VISIBILITY_TIMEOUT, Settings
 
 log = logging.getLogger(__name__)
@@ -21,8 +23,18 @@ log = logging.getLogger(__name__)
 RUN_JOB = "jobs.run"
 SWEEP = "maintenance.sweep"
 PURGE = "maintenance.purge"
+DELIVER = "webhooks.deliver"
 SYSTEM_QUEUE = "system"
 """Sweep and purge. Workers of their own take it: it must move while every job slot is busy."""
+WEBHOOK_QUEUE = "webhooks"
+"""Deliveries, which may hang for as long as a stranger's server likes. Workers of their own take it, too."""
+ALL_QUEUES = (*JOB_QUEUES, SYSTEM_QUEUE, WEBHOOK_QUEUE)
+
+MAX_HINTS = 1_000
+"""Messages in the webhook queue beyond which no more are sent: a queue that nobody takes from must not fill the broker,
+and the sweep finds what is due."""
+LOOK_INTERVAL = 1.0
+"""Seconds between two looks at how many there are."""
 
 # The default, no timeout, hangs API and workers for ever on a half-open connection.
 _WORKER_TRANSPORT = {
@@ -59,7 +71,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         # Early: a late acknowledgement hands a job of a frozen worker out twice. The lease replaces it.
         "task_acks_late": False,
         "task_default_queue": "default",
-        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in (*JOB_QUEUES, SYSTEM_QUEUE)],
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in ALL_QUEUES],
         "task_create_missing_queues": False,
         "enable_utc": True,
         "timezone": "UTC",
@@ -85,7 +97,10 @@ class CeleryDispatcher:
         """Publish through `celery`'s connections."""
         self._celery = celery
         self._breaker = Breaker()
+        self._hints = 0
+        self._looked_at = -LOOK_INTERVAL
 
+    @traced("publish", "producer")
     def dispatch(self, message: Dispatch) -> bool:
         """Publish the job's id. False if the broker did not take it; the sweep will publish it again."""
         task_id = public_id(message.job_id)
@@ -99,6 +114,7 @@ class CeleryDispatcher:
                 soft_time_limit=message.limits.soft_time_limit,
                 time_limit=message.limits.time_limit,
                 ignore_result=True,
+                headers=carrier(),
             ),
         )
 
@@ -106,6 +122,25 @@ class CeleryDispatcher:
         """Have `worker` end the job's task as if an administrator had terminated it."""
         task_id = public_id(job_id)
         self._try("abort", lambda: self._celery.control.revoke(task_id, terminate=True, destination=[worker]))
+
+    def deliver(self, endpoint_id: UUID) -> bool:
+        """Publish the endpoint's id. False if the broker did not take it, or has enough of these."""
+        endpoint = prefixed(ENDPOINT, endpoint_id)
+        return self._try(
+            "webhook",
+            lambda: (
+                self._may_hint()
+                and self._celery.send_task(DELIVER, args=(endpoint,), queue=WEBHOOK_QUEUE, ignore_result=True)
+            ),
+        )
+
+    def _may_hint(self) -> bool:
+        """Whether the webhook queue is short, as of a moment ago."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_INTERVAL:
+            self._looked_at = now
+            self._hints = self.backlog(WEBHOOK_QUEUE)
+        return self._hints < MAX_HINTS
 
     def backlog(self, queue: str) -> int:
         """Messages that wait in `queue`."""
@@ -122,10 +157,11 @@ class CeleryDispatcher:
         self.backlog(SYSTEM_QUEUE)
 
     def _try(self, what: str, publish: Callable[[], object]) -> bool:
+        """Whether `publish` did something; no exception but a log line if it could not."""
         if not self._breaker.closed:
             return False
         try:
-            publish()
+            done = publish()
         except LimitExceeded:
             # Every connection is in use: the broker is fine, this process is busy.
             log.warning("no broker connection is free, %s left to the sweep", what)
@@ -134,7 +170,7 @@ class CeleryDispatcher:
             self._breaker.trip()
             log.warning("broker unavailable, %s left to the sweep: %s", what, type(error).__name__)
             return False
-        return True
+        return done is not False
 
 
 def _broker_errors(celery: Celery) -> tuple[type[Exception], ...]:

@@ -1,6 +1,5 @@
 """Looks up the addresses of webhook endpoints. Not with getaddrinfo(), which can't be told when to give up."""
 
-import re
 import time
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -10,15 +9,10 @@ import dns.nameserver
 import dns.resolver
 from dns.rdatatype import RdataType
 
-from app.domain.webhook_addresses import Address
+from app.domain.webhook_addresses import Address, parse_name_server
 
 PATIENCE = 3.0
 """Seconds for all questions about one name."""
-
-# In brackets, or without a colon, or (IPv6 alone) with several; then the port.
-_SERVER = re.compile(
-    r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*))(?::([0-9]{1,5}))?"
-)
 
 
 class LookupFailedError(Exception):
@@ -30,7 +24,7 @@ class NameServers:
 
     def __init__(self, servers: Sequence[str] = ()) -> None:
         """Raise ValueError, which says what to write, if one of `servers` is no address."""
-        self._servers = [_server(text) for text in servers]
+        self._servers = [dns.nameserver.Do53Nameserver(*parse_name_server(server)) for server in servers]
 
     def look_up(self, name: str, *, timeout: float = PATIENCE) -> list[Address]:
         """All addresses of `name`, those of IPv4 first; none if it has none or does not exist.
@@ -71,17 +65,3 @@ class NameServers:
         resolver.timeout = PATIENCE / 3
         return resolver
 
-
-def _server(text: str) -> dns.nameserver.Nameserver:
-    match = _SERVER.fullmatch(text)
-    try:
-        if match is None:
-            raise ValueError
-        address, port = ip_address(match[1] or match[2]), int(match[3] or 53)
-        if not 0 < port < 65_536:
-            raise ValueError
-    except ValueError as error:
-        raise ValueError(
-            "Write DNS servers as addresses, as in 192.0.2.53,192.0.2.54:5353,[2001:db8::53]:53."
-        ) from error
-    return dns.nameserver.Do53Nameserver(str(address), port)

@@ -10,10 +10,11 @@ from uuid import UUID
 from flask import Response, jsonify, request
 
 from app.api.backpressure import aside
-from app.api.context import caller, container
+from app.api.context import caller, container, metrics
 from app.api.dialect import Dialect
 from app.api.queries import MAX_WAIT, GetQuery, ListQuery
 from app.api.sse import stream
+from app.api.webhooks.schemas import Webhook
 from app.domain.errors import InvalidRequestError, SynchronousError
 from app.domain.ids import parse_public_id, public_id
 from app.domain.jobs import Failure, Idempotency, Job
@@ -28,13 +29,20 @@ _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)',
 _IDEMPOTENCY_KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,255}")
 
 
-def create(dialect: Dialect, job_request: JobRequest, asked: Callable[[], JSON], wait: float | None) -> Response:
+def create(
+    dialect: Dialect,
+    job_request: JobRequest,
+    webhook: Webhook | None,
+    asked: Callable[[], JSON],
+    wait: float | None,
+) -> Response:
     """Record a job, and answer as its mode wants: at once, with its stream, or when it has ended.
 
     `asked` gives what the client sent; it is only called for an idempotency key.
     """
     services = container()
-    submitted = services.jobs.submit(caller(), job_request, _idempotency(dialect, asked))
+    own = webhook.to_job_webhook() if webhook else None
+    submitted = services.jobs.submit(caller(), job_request, _idempotency(dialect, asked), own)
     job = submitted.job
     if job.stream:
         response = stream(dialect, job, cancel_when_dropped=not job.background)
@@ -77,7 +85,7 @@ def _waited(dialect: Dialect, job_id: UUID | None, wait: float | None) -> Respon
     seconds = wait or preferred
     if not seconds or job_id is None:
         return None
-    with aside():
+    with aside(), metrics().waiting():
         job = container().waiting.until_ended(caller().api_key_id, job_id, seconds)
     response = _show(dialect, job)
     if preferred:
@@ -101,7 +109,7 @@ def _show(dialect: Dialect, job: Job) -> Response:
 def _synchronous(dialect: Dialect, job: Job) -> Response:
     """The job when it has ended. Raises SynchronousError if it failed, or takes longer than the setting allows."""
     timeout = container().settings.sync_timeout
-    with aside():
+    with aside(), metrics().waiting():
         job = container().waiting.until_ended(job.api_key_id, job.id, timeout, on_the_line=True)
     if not job.status.terminal:
         message = f"The response is not finished yet and goes on. Get it by its id, {public_id(job.id)}."

@@ -1,9 +1,9 @@
 """What moves jobs. All times come from the database's clock; all changes of status go through `move()`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -13,47 +13,36 @@ from sqlalchemy import (
     Float,
     Integer,
     Row,
-    Table,
+    Select,
     UpdateBase,
     Uuid,
     and_,
     bindparam,
-    case,
-    delete,
     func,
-    not_,
-    or_,
-    select,
     text,
     update,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import INTERVAL
 
-from app.db.models import Job as JobTable
-from app.db.sealing import opened, sealed, sealer_of
+from app.db.models import TABLE
+from app.db.recording import recording
+from app.db.sealing import opened, sealer_of
 from app.domain.jobs import (
-    WORKER_LOST,
     Claim,
     Dispatch,
-    Failed,
     Job,
     Limits,
-    Outcome,
 )
 from app.domain.lifecycle import Move, Status
 from app.domain.ports import Sealer
 from app.domain.requests import JobRequest
 
-# The table, not the class: through the ORM an INSERT or UPDATE takes twice as long to build.
-TABLE = cast("Table", JobTable.__table__)
 jobs = TABLE.c
 _STORED_FIELDS = [field.name for field in fields(Job) if field.name != "position"]
 JOB_COLUMNS = [jobs[name] for name in _STORED_FIELDS]
 LIMIT_COLUMNS = (jobs.soft_time_limit, jobs.time_limit, jobs.max_attempts)
 
-UNSTORED_RETENTION = 600.0
-"""Seconds that the result of a job with `store: false` is kept: OpenAI's own polling window."""
 HARD_LIMIT_GRACE = 5.0
 """Seconds after its hard limit at which the sweep fails a job that its worker did not end by itself."""
 MAX_REDISPATCH_INTERVAL = 600.0
@@ -67,19 +56,12 @@ def from_now(seconds: float | ColumnElement[Any]) -> ColumnElement[datetime]:
     return func.now() + seconds * text("interval '1 second'")
 
 
-def retained(retention: float | ColumnElement[float]) -> ColumnElement[datetime]:
-    """When the data of a job that ends now expires; `retention` in seconds."""
-    stored = sql_cast(retention, Float)
-    unstored = func.least(stored, UNSTORED_RETENTION, type_=Float)
-    return from_now(case((jobs.store, stored), else_=unstored))
-
-
-def job_of(row: Row[Any], sealer: Sealer) -> Job:
-    """The job of a row that was selected with JOB_COLUMNS, and with a `position` if that is wanted."""
-    found = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
-    payloads = {name: opened(sealer, row.id, name, found[name]) for name in ("request", "output")}
-    stored = {name: found[name] for name in _STORED_FIELDS}
-    return Job(**{**stored, **payloads, "status": Status(row.status), "position": found.get("position")})
+def job_of(row: Sequence[Any], sealer: Sealer, position: int | None = None) -> Job:
+    """The job of a row whose first columns are JOB_COLUMNS."""
+    stored = dict(zip(_STORED_FIELDS, row, strict=False))
+    for name in ("request", "output"):
+        stored[name] = opened(sealer, stored["id"], name, stored[name])
+    return Job(**{**stored, "status": Status(stored["status"]), "position": position})
 
 
 def limits_of(row: Row[Any]) -> Limits:
@@ -132,13 +114,15 @@ def moving(
     *where: ColumnElement[bool],
     returning: Sequence[ColumnElement[Any]] = (jobs.id,),
     **values: Any,
-) -> UpdateBase:
+) -> UpdateBase | Select[Any]:
     """The one guarded UPDATE that a move is. What the target state demands of the row (lease, ended_at, …) is set
-    here, so that no caller can forget it.
+    here, so that no caller can forget it; if it is an end, so are its webhook events (`app.db.recording`).
     """
     demanded: dict[str, Any] = {"status": move_.target.value, **_STATE_COLUMNS[move_.target], **values}
-    statement = update(TABLE).where(jobs.status.in_([source.value for source in move_.sources]), *where)
-    return statement.values(demanded).returning(*returning)
+    statement = (
+        update(TABLE).where(jobs.status.in_([source.value for source in move_.sources]), *where).values(demanded)
+    )
+    return recording(statement, returning) if move_.target.terminal else statement.returning(*returning)
 
 
 _NOT_QUEUED: dict[str, Any] = {"redispatch_at": None}
@@ -219,112 +203,6 @@ def extend_leases(connection: Connection, fences: Sequence[tuple[UUID, int]], *,
     return set(connection.execute(statement).scalars())
 
 
-_COMPLETE = moving(
-    Move.COMPLETE,
-    jobs.id == bindparam("job_id"),
-    jobs.attempt == bindparam("held_attempt"),
-    expires_at=retained(bindparam("retention", type_=Float)),
-    output=bindparam("new_output", type_=jobs.output.type),
-    events=bindparam("new_events", type_=jobs.events.type),
-    usage=bindparam("new_usage", type_=jobs.usage.type),
-    incomplete_reason=bindparam("new_incomplete_reason", type_=jobs.incomplete_reason.type),
-)
-
-
-def settle(
-    connection: Connection, held: Claim, outcome: Outcome, *, retention: float, events: bytes | None = None
-) -> bool:
-    """Record how the try ended; False if the job is no longer this worker's, and then nothing changed.
-
-    `events` is the packed log of a job that streamed.
-    """
-    sealer = sealer_of(connection)
-    if isinstance(outcome, Failed):
-        stored = sealed(sealer, held.job_id, events=events)
-        return bool(fail(connection, Move.FAIL, held_by(held), outcome=outcome, retention=retention, **stored))
-    stored = sealed(sealer, held.job_id, output=outcome.output, events=events)
-    values = {
-        "job_id": held.job_id,
-        "held_attempt": held.attempt,
-        "retention": retention,
-        "new_output": stored["output"],
-        "new_events": stored["events"],
-        "new_usage": outcome.usage.to_json() if outcome.usage else None,
-        "new_incomplete_reason": outcome.incomplete_reason,
-    }
-    return connection.execute(_COMPLETE, values).rowcount == 1
-
-
-def keep_events(connection: Connection, *where: ColumnElement[bool], events_of: Callable[[UUID], bytes | None]) -> None:
-    """Store the logs of the active jobs that match and have streamed, before somebody else than their worker ends
-    them. `events_of` closes a job's log and packs it.
-    """
-    # All are locked, also those that nobody has claimed or that have not streamed yet: a claim, a first event, or a
-    # settle with the whole log, waits and then finds the job ended.
-    active = select(jobs.id, jobs.streamed).where(jobs.ended_at.is_(None), *where).with_for_update()
-    for job_id, streamed in connection.execute(active).all():
-        if streamed:
-            stored = sealed(sealer_of(connection), job_id, events=events_of(job_id))
-            connection.execute(update(TABLE).where(jobs.id == job_id).values(stored))
-
-
-def fail(
-    connection: Connection,
-    move_: Move,
-    *where: ColumnElement[bool],
-    outcome: Failed,
-    retention: float,
-    events: bytes | None = None,
-) -> list[UUID]:
-    """Move the jobs that match to `failed`, whether they were queued or running; return their ids."""
-    rows = move(
-        connection,
-        move_,
-        *where,
-        error_code=outcome.failure.value,
-        error_message=outcome.message,
-        expires_at=retained(retention),
-        # What `keep_events()` has put there stays.
-        events=func.coalesce(events, jobs.events),
-    )
-    return [row.id for row in rows]
-
-
-def take_back(
-    connection: Connection, *where: ColumnElement[bool], retention: float, redispatch_after: float
-) -> tuple[list[UUID], list[Dispatch]]:
-    """Queue the running jobs that match once more; return the ids of those that failed, and what to publish.
-
-    Those with no attempt left, or with output that a reader may have seen, fail with `worker_lost`.
-    """
-    spent = or_(jobs.attempt >= jobs.max_attempts, jobs.streamed)
-    # First, and guarded: whoever streams meanwhile is waited for, and has the job fail below.
-    rows = move(
-        connection,
-        Move.REQUEUE,
-        not_(spent),
-        *where,
-        returning=DISPATCH_COLUMNS,
-        worker=None,
-        dispatches=0,
-        redispatch_at=from_now(redispatch_after),
-    )
-    given_up = fail(connection, Move.FAIL, spent, *where, outcome=WORKER_LOST, retention=retention)
-    return given_up, [dispatch_of(row) for row in rows]
-
-
 def owned(job_id: UUID, api_key_id: UUID) -> ColumnElement[bool]:
     """The job, if it is the key's."""
     return and_(jobs.id == job_id, jobs.api_key_id == api_key_id)
-
-
-def cancel(connection: Connection, *where: ColumnElement[bool], retention: float) -> Job | None:
-    """Cancel one queued or running job; None if it is not there to cancel."""
-    rows = move(connection, Move.CANCEL, *where, returning=JOB_COLUMNS, expires_at=retained(retention))
-    return next((job_of(row, sealer_of(connection)) for row in rows), None)
-
-
-def delete_ended(connection: Connection, job_id: UUID, api_key_id: UUID) -> bool:
-    """Delete the key's job if it has ended."""
-    statement = delete(TABLE).where(owned(job_id, api_key_id), jobs.ended_at.is_not(None))
-    return connection.execute(statement).rowcount == 1

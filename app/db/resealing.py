@@ -6,8 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Text, bindparam, case, cast, func, select, text, update
 
-from app.db.jobs import TABLE, jobs
+from app.db.jobs import jobs
+from app.db.models import TABLE
 from app.db.sealing import PAYLOADS, opened, sealed, sealer_of
+from app.db.webhook_models import WebhookSecret
+from app.db.webhook_secrets import open_, seal
 from app.domain.encryption import PREFIX, SealedError
 
 PLAIN = ""
@@ -40,6 +43,30 @@ def reseal(connection: Connection, job_ids: Sequence[UUID]) -> int:
         statement = update(TABLE).where(jobs.id == bindparam("job_id"))
         connection.execute(statement, anew)
     return len(anew)
+
+
+def secret_keys_in_use(connection: Connection, after: UUID | None, *, limit: int) -> list[tuple[UUID, frozenset[str]]]:
+    """The next `limit` webhook secrets after the given id, each with the id of the key that it takes to read it."""
+    key_id = func.coalesce(func.substring(WebhookSecret.secret, f"^{PREFIX}([^:]*):"), PLAIN)
+    statement = select(WebhookSecret.id, key_id).order_by(WebhookSecret.id).limit(limit)
+    rows = connection.execute(statement.where(WebhookSecret.id > after) if after else statement)
+    return [(row[0], frozenset({row[1]})) for row in rows]
+
+
+def reseal_secrets(connection: Connection, secret_ids: Sequence[UUID]) -> int:
+    """The same as `reseal` for these webhook secrets."""
+    wanted = select(WebhookSecret.id, WebhookSecret.secret).where(WebhookSecret.id.in_(secret_ids))
+    rows = connection.execute(wanted.with_for_update(skip_locked=True)).all()
+    sealer = sealer_of(connection)
+    done = 0
+    for row in rows:
+        try:
+            secret = seal(sealer, row.id, open_(sealer, row.id, row.secret))
+        except SealedError:
+            continue
+        connection.execute(update(WebhookSecret).where(WebhookSecret.id == row.id).values(secret=secret))
+        done += 1
+    return done
 
 
 def _resealed(connection: Connection, job_id: UUID, row: Mapping[Any, Any]) -> dict[str, Any] | None:

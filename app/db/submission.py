@@ -17,12 +17,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from app.db.jobs import JOB_COLUMNS, TABLE, from_now, job_of, jobs
+from app.db.direct import Direct
+from app.db.jobs import JOB_COLUMNS, from_now, job_of, jobs
 from app.db.lookup import place, place_if_queued
+from app.db.models import TABLE
 from app.db.sealing import sealed, sealer_of
 from app.domain.jobs import Dispatch, Idempotency, Job
 from app.domain.lifecycle import ACTIVE, Status
 from app.domain.requests import JobRequest
+from app.domain.webhooks import JobLane
 
 _GIVEN = (
     "id",
@@ -40,6 +43,9 @@ _GIVEN = (
     "idempotency_key",
     "request_digest",
     "queue",
+    "webhook_endpoint_id",
+    "webhook_url",
+    "webhook_events",
 )
 
 # Literals, as in `app.db.sweep`: the plan must see that they fit the partial indexes.
@@ -62,7 +68,7 @@ def _adding() -> UpdateBase:
     return unless_taken.returning(*JOB_COLUMNS, place(new["queue"], new["id"]).label("position"))
 
 
-_ADD = _adding()
+_ADD = Direct(_adding())
 
 
 def add(
@@ -74,6 +80,7 @@ def add(
     queue_timeout: float,
     redispatch_after: float,
     idempotency: Idempotency | None = None,
+    webhook: JobLane | None = None,
 ) -> Job | None:
     """Insert a queued job, and find its place in the queue; None if its idempotency key is taken.
 
@@ -96,10 +103,13 @@ def add(
         "idempotency_key": idempotency.key if idempotency else None,
         "request_digest": idempotency.digest if idempotency else None,
         "queue": message.queue,
+        "webhook_endpoint_id": webhook.endpoint_id if webhook else None,
+        "webhook_url": webhook.url if webhook else None,
+        "webhook_events": list(webhook.events) if webhook else None,
     }
     times = {"queue_timeout": queue_timeout, "redispatch_after": redispatch_after}
-    row = connection.execute(_ADD, {**times, **{f"new_{name}": value for name, value in values.items()}}).one_or_none()
-    return job_of(row, sealer) if row else None
+    row = _ADD.row(connection, {**times, **{f"new_{name}": value for name, value in values.items()}})
+    return job_of(row, sealer, position=row[-1]) if row else None
 
 
 _EXPIRED = func.coalesce(jobs.expires_at <= func.now(), False).label("expired")
@@ -118,7 +128,9 @@ def find_repeated(connection: Connection, api_key_id: UUID, idempotency: Idempot
     if row and row.expired:
         connection.execute(delete(TABLE).where(_OWN_KEY, jobs.id == row.id), own)
         return None
-    return (job_of(row, sealer_of(connection)), row.request_digest == idempotency.digest) if row else None
+    if row is None:
+        return None
+    return job_of(row, sealer_of(connection), row.position), row.request_digest == idempotency.digest
 
 
 def count_active(connection: Connection, api_key_id: UUID, limit: int) -> tuple[int, int]:

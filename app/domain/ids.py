@@ -1,11 +1,17 @@
-"""Job ids: a UUIDv7 inside, `resp_…` outside."""
+"""Ids: a UUIDv7 inside, a prefix and 32 hexadecimal digits outside."""
 
 import os
 import re
 import time
 from uuid import UUID
 
-_PUBLIC = re.compile(r"resp_([0-9a-f]{32})")
+JOB = "resp"
+ENDPOINT = "whe"
+"""A webhook endpoint."""
+EVENT = "evt"
+"""What webhooks tell. The event of a job's end has the job's own UUID: it happens once."""
+
+_HEX = re.compile(r"[0-9a-f]{32}")
 
 
 def new_id() -> UUID:
@@ -21,11 +27,21 @@ def new_id() -> UUID:
 
 
 def public_id(job_id: UUID) -> str:
-    """The id as clients, Celery and Flower know it."""
-    return f"resp_{job_id.hex}"
+    """A job's id as clients, Celery and Flower know it."""
+    return prefixed(JOB, job_id)
 
 
 def parse_public_id(text: str) -> UUID | None:
-    """The id inside `text`, or None if it is not of the form that `public_id` gives."""
-    match = _PUBLIC.fullmatch(text)
-    return UUID(hex=match[1]) if match else None
+    """The job's id inside `text`, or None if it is not of the form that `public_id` gives."""
+    return parse_prefixed(JOB, text)
+
+
+def prefixed(prefix: str, value: UUID) -> str:
+    """An id as it is shown."""
+    return f"{prefix}_{value.hex}"
+
+
+def parse_prefixed(prefix: str, text: str) -> UUID | None:
+    """The id inside `text`, or None if it is not of the form that `prefixed` gives with this prefix."""
+    given, _, digits = text.partition("_")
+    return UUID(hex=digits) if given == prefix and _HEX.fullmatch(digits) else None

@@ -1,6 +1,6 @@
 """What a job asks for and how it can end, independent of any dialect or model server."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -122,6 +122,17 @@ class Dispatch:
     job_id: UUID
     queue: str
     limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Jobs that have just ended, and the webhook endpoints that are to be told; false if it is none."""
+
+    job_ids: list[UUID] = field(default_factory=list)
+    endpoint_ids: list[UUID] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.job_ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,16 @@
 """Which addresses a webhook may reach: those that anybody on the internet could reach anyway."""
 
+import re
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Networks = Sequence[IPv4Network | IPv6Network]
+
+# In brackets, or without a colon, or (IPv6 alone) with several; then the port.
+_NAME_SERVER = re.compile(
+    r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*))(?::([0-9]{1,5}))?"
+)
 
 # Not `ipaddress.is_global`: what it says differs between patch levels of Python. For IPv6 most of the space is not
 # in use, so what is in use is listed, and what of that is special.
@@ -73,6 +79,25 @@ def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
         raise ValueError(
             "Write networks as in 10.1.2.0/24,::1/128: with commas, no bits set behind the mask."
         ) from error
+
+
+def parse_name_server(text: str) -> tuple[str, int]:
+    """Address and port of a DNS server: `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53` or `[2001:db8::53]:53`.
+
+    Raises ValueError, which says what to write.
+    """
+    match = _NAME_SERVER.fullmatch(text.strip())
+    try:
+        if match is None:
+            raise ValueError
+        address, port = ip_address(match[1] or match[2]), int(match[3] or 53)
+        if not 0 < port < 65_536:
+            raise ValueError
+    except ValueError as error:
+        raise ValueError(
+            "Write DNS servers as addresses, as in 192.0.2.53,192.0.2.54:5353,[2001:db8::53]:53."
+        ) from error
+    return str(address), port
 
 
 def _public(address: Address) -> bool:

@@ -1,12 +1,17 @@
-"""For the operator: which encryption keys the stored jobs need, and sealing all of them under the current one."""
+"""For the operator: which encryption keys the stored jobs and webhook secrets need, and sealing all of them under the
+current one.
+"""
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from typing import Protocol
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from app.db import resealing as db
 from app.db.engine import Database
@@ -14,13 +19,25 @@ from app.domain.errors import ConfigurationError
 from app.domain.ports import Sealer
 
 SCAN = 1000
-"""Jobs that one statement looks at."""
+"""Rows that one statement looks at."""
 BATCH = 20
 """Jobs that one transaction seals anew: they are locked meanwhile, and may have tens of megabytes each."""
 PASSES = 3
 """How often all jobs are gone through, for the sake of those that somebody was just writing."""
 PAUSE = 1.0
 """Seconds between two passes."""
+
+
+class KeysInUse(Protocol):
+    """Reads a table of what is sealed, by its ids."""
+
+    def __call__(self, connection: Connection, after: UUID | None, *, limit: int) -> list[tuple[UUID, frozenset[str]]]:
+        """The next rows, with the ids of the keys that they need."""
+        ...
+
+
+Reseal = Callable[[Connection, Sequence[UUID]], int]
+"""Seals these rows anew; returns how many it could."""
 
 
 class KeyState(StrEnum):
@@ -34,11 +51,14 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """How many stored jobs it takes this key to read. NO_KEY has no id, and counts those that are not wholly sealed."""
+    """How many stored jobs and webhook secrets it takes this key to read. NO_KEY has no id, and counts those that are
+    not wholly sealed.
+    """
 
     key_id: str | None
     state: KeyState
     jobs: int
+    secrets: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +70,17 @@ class EncryptionService:
 
     def status(self) -> list[KeyUse]:
         """What each key is needed for, also keys that this process does not have."""
-        counts = Counter(key_id for _, key_ids in self._jobs() for key_id in key_ids)
-        ids = sorted({db.PLAIN, *self.sealer.key_ids, *counts})
-        return [KeyUse(key_id or None, self._state(key_id), counts[key_id]) for key_id in ids]
+        jobs, secrets = (
+            Counter(key_id for _, key_ids in self._all(keys_in_use) for key_id in key_ids)
+            for keys_in_use in (db.keys_in_use, db.secret_keys_in_use)
+        )
+        ids = sorted({db.PLAIN, *self.sealer.key_ids, *jobs, *secrets})
+        return [KeyUse(key_id or None, self._state(key_id), jobs[key_id], secrets[key_id]) for key_id in ids]
 
     def rotate(self) -> int:
-        """Seal every job under the current key, or none any more if there is no such key; return how many it were.
+        """Seal all under the current key, or nothing any more if there is no such key; return how many rows it were.
 
-        What can't be opened stays as it is. Jobs that other processes write meanwhile are sealed with their keys.
+        What can't be opened stays as it is. What other processes write meanwhile is sealed with their keys.
         Raises ConfigurationError if there are no keys at all.
         """
         if not self.sealer.key_ids:
@@ -65,9 +88,9 @@ class EncryptionService:
         done = 0
         for turn in range(PASSES):
             time.sleep(PAUSE if turn else 0)
-            stale, resealed = self._pass()
-            done += resealed
-            if resealed == stale:
+            passes = [self._pass(db.keys_in_use, db.reseal), self._pass(db.secret_keys_in_use, db.reseal_secrets)]
+            done += sum(resealed for _, resealed in passes)
+            if all(resealed == stale for stale, resealed in passes):
                 break
         return done
 
@@ -78,27 +101,27 @@ class EncryptionService:
             return KeyState.CURRENT
         return KeyState.OLD if key_id in self.sealer.key_ids else KeyState.MISSING
 
-    def _pass(self) -> tuple[int, int]:
-        """How many jobs were under another key, and how many of these were sealed anew."""
+    def _pass(self, keys_in_use: KeysInUse, reseal: Reseal) -> tuple[int, int]:
+        """How many rows were under another key, and how many of these were sealed anew."""
         found = resealed = 0
-        stale = self._stale()
+        stale = self._stale(keys_in_use)
         while batch := list(islice(stale, BATCH)):
             with self.database.transaction() as connection:
-                resealed += db.reseal(connection, batch)
+                resealed += reseal(connection, batch)
             found += len(batch)
         return found, resealed
 
-    def _stale(self) -> Iterator[UUID]:
-        """The jobs that are not under the current key, of those that open."""
+    def _stale(self, keys_in_use: KeysInUse) -> Iterator[UUID]:
+        """The rows that are not under the current key, of those that open."""
         wanted = {self.sealer.current or db.PLAIN}
         usable = {db.PLAIN, *self.sealer.key_ids}
-        return (job_id for job_id, key_ids in self._jobs() if not key_ids <= wanted and key_ids <= usable)
+        return (row for row, key_ids in self._all(keys_in_use) if not key_ids <= wanted and key_ids <= usable)
 
-    def _jobs(self) -> Iterator[tuple[UUID, frozenset[str]]]:
+    def _all(self, keys_in_use: KeysInUse) -> Iterator[tuple[UUID, frozenset[str]]]:
         last: UUID | None = None
         while True:
             with self.database.transaction() as connection:
-                found = db.keys_in_use(connection, last, limit=SCAN)
+                found = keys_in_use(connection, last, limit=SCAN)
             yield from found
             if len(found) < SCAN:
                 return

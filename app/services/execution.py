@@ -11,15 +11,18 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from app.db import endings
 from app.db import jobs as db
 from app.db.engine import Database
 from app.domain.deltas import Delta
 from app.domain.errors import ModelNotFoundError, UnavailableError
 from app.domain.events import log_closer
-from app.domain.jobs import WORKER_LOST, Completed, Failed, Failure, Outcome
+from app.domain.jobs import WORKER_LOST, Completed, Ended, Failed, Failure, Outcome
 from app.domain.output import Assembler
 from app.domain.ports import Dispatcher, Doorbell, UpstreamError
+from app.domain.tracing import note, traced
 from app.services.leases import Lease, Leases
+from app.services.news import tell
 from app.services.stream_writer import StreamPublisher, StreamWriter
 from app.settings import Settings
 from app.upstreams.registry import UpstreamRegistry
@@ -47,6 +50,7 @@ class ExecutionService:
     leases: Leases
     settings: Settings
 
+    @traced("claim")
     def claim(self, job_id: UUID, *, worker: str, abort: Callable[[], object]) -> Lease | None:
         """Take the job; None if there is nothing to do: a duplicate message, a cancelled or a purged job.
 
@@ -76,18 +80,19 @@ class ExecutionService:
             self.release(lease)
             log.info("stopped, the job is another's")
 
+    @traced("settle")
     def settle(self, lease: Lease, outcome: Outcome) -> None:
         """Record how the job ended, if it is still this worker's."""
         events = lease.stream.packed() if lease.stream and lease.streamed else None
         settled = self._persist(
             lease,
-            lambda connection: db.settle(
+            lambda connection: endings.settle(
                 connection, lease.claim, outcome, retention=self.settings.retention, events=events
             ),
         )
         self.release(lease)
         # In any case: a settle whose reply was lost has ended the job too, and finds it ended when it is tried again.
-        self.doorbell.ring([lease.claim.job_id])
+        tell(settled or Ended([lease.claim.job_id]), self.doorbell, self.dispatcher)
         if settled and events:
             self.publisher.event_log.release(lease.claim.job_id)
         result = "completed" if isinstance(outcome, Completed) else outcome.failure.value
@@ -109,14 +114,14 @@ class ExecutionService:
             self.settle(lease, WORKER_LOST)
             return
         with self.database.transaction() as connection:
-            given_up, messages = db.take_back(
+            given_up, messages = endings.take_back(
                 connection,
                 db.held_by(lease.claim),
                 retention=self.settings.retention,
                 redispatch_after=self.settings.redispatch_after,
             )
         self.release(lease)
-        self.doorbell.ring(given_up)
+        tell(given_up, self.doorbell, self.dispatcher)
         for message in messages:
             self.dispatcher.dispatch(message)
             log.info("job handed back")
@@ -125,10 +130,10 @@ class ExecutionService:
         """End the job for an administrator who terminated or revoked its task."""
         this = db.jobs.id == job_id
         with self.database.transaction() as connection:
-            db.keep_events(connection, this, events_of=log_closer(self.publisher.event_log))
-            job = db.cancel(connection, this, retention=self.settings.retention)
-        if job:
-            self.doorbell.ring([job_id])
+            endings.keep_events(connection, this, events_of=log_closer(self.publisher.event_log))
+            cancelled = endings.cancel(connection, this, retention=self.settings.retention)
+        if cancelled:
+            tell(cancelled[1], self.doorbell, self.dispatcher)
             log.info("job cancelled by an administrator", extra={"fields": {"job_id": job_id}})
 
     def _outcome(self, lease: Lease) -> Outcome:
@@ -147,8 +152,10 @@ class ExecutionService:
                 self._start_attempt(lease)
         raise AssertionError("unreachable: the pauses never end")
 
+    @traced("call model", "client")
     def _call(self, lease: Lease) -> Completed:
         claim = lease.claim
+        note({"simmer.attempt": claim.attempt, "gen_ai.request.model": claim.request.model})
         try:
             route = self.registry.route(claim.request.model)
         except ModelNotFoundError as error:

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from app.db import jobs as db
-from app.db import lookup, submission
+from app.db import endings, lookup, submission
 from app.db.engine import Database
+from app.db.jobs import owned
 from app.domain.errors import (
     IdempotencyKeyReusedError,
     IllegalMoveError,
@@ -24,9 +24,12 @@ from app.domain.jobs import SYNC_QUEUE, Dispatch, Idempotency, Job, JobFilter
 from app.domain.lifecycle import Status
 from app.domain.ports import Dispatcher, Doorbell, EventLog
 from app.domain.requests import JobRequest
+from app.domain.webhooks import JobLane, JobWebhook
 from app.services.admission import AdmissionService
 from app.services.conversations import with_context
+from app.services.job_webhooks import JobWebhooks
 from app.services.keys import Caller
+from app.services.news import tell
 from app.settings import Settings
 from app.upstreams.catalog import Catalog, Model
 
@@ -54,21 +57,33 @@ class JobService:
     event_log: EventLog
     catalog: Catalog
     admission: AdmissionService
+    webhooks: JobWebhooks
     settings: Settings
 
-    def submit(self, caller: Caller, request: JobRequest, idempotency: Idempotency | None = None) -> Submitted:
+    def submit(
+        self,
+        caller: Caller,
+        request: JobRequest,
+        idempotency: Idempotency | None = None,
+        webhook: JobWebhook | None = None,
+    ) -> Submitted:
         """Record the job, then tell a worker. Once this returns, no crash loses the job.
 
-        Raises ModelNotFoundError, InvalidRequestError for what the model's entry does not allow and for a previous
-        response that can't be continued, IdempotencyKeyReusedError, RateLimitedError and OverloadedError for the
-        caps, and UnavailableError if the database is down.
+        Raises ModelNotFoundError, InvalidRequestError for what the model's entry does not allow, for a previous
+        response that can't be continued and for a webhook that may not go where it wants to,
+        IdempotencyKeyReusedError, RateLimitedError and OverloadedError for the caps, and UnavailableError if the
+        database is down, or the DNS does not say where the webhook goes.
         """
         model = self.catalog.resolve(request.model)
         _check_tools(request, model)
         message = Dispatch(new_id(), _queue(request), model.limits(self.settings.default_limits))
         try:
+            if webhook and idempotency and (earlier := self._repeated(caller.api_key_id, idempotency)):
+                # Before the DNS is asked: it may have forgotten meanwhile what was accepted once.
+                return earlier
             self.admission.admit(caller)
-            submitted = self._add(caller.api_key_id, request, message, idempotency)
+            lane = self.webhooks.lane(caller.api_key_id, webhook) if webhook else None
+            submitted = self._add(caller.api_key_id, request, message, idempotency, lane)
         except (InvalidRequestError, OverloadedError, RateLimitedError):
             # What was accepted once is answered as it was, whatever would refuse it now.
             if idempotency and (earlier := self._repeated(caller.api_key_id, idempotency)):
@@ -126,27 +141,33 @@ class JobService:
             return cancelled
         job = self.get(api_key_id, job_id)
         with self.database.autocommit() as connection:
-            db.delete_ended(connection, job.id, api_key_id)
+            endings.delete_ended(connection, job.id, api_key_id)
         log.info("job deleted", extra={"fields": {"job_id": job.id}})
         return None
 
     def abandon(self, api_key_id: UUID, job_id: UUID) -> Job | None:
         """Cancel the job if it is active, whatever its mode: nobody wants its result any more; None if it is not."""
-        owned = db.owned(job_id, api_key_id)
+        own = owned(job_id, api_key_id)
         with self.database.transaction() as connection:
-            db.keep_events(connection, owned, events_of=log_closer(self.event_log))
-            job = db.cancel(connection, owned, retention=self.settings.retention)
-        if job is None:
+            endings.keep_events(connection, own, events_of=log_closer(self.event_log))
+            cancelled = endings.cancel(connection, own, retention=self.settings.retention)
+        if cancelled is None:
             return None
+        job, ended = cancelled
         log.info("job cancelled", extra={"fields": {"job_id": job.id}})
-        self.doorbell.ring([job.id])
+        tell(ended, self.doorbell, self.dispatcher)
         if job.worker:
             # Only a hint, too: the worker's heartbeat notices by itself.
             self.dispatcher.abort(job.id, job.worker)
         return job
 
     def _add(
-        self, api_key_id: UUID, request: JobRequest, message: Dispatch, idempotency: Idempotency | None
+        self,
+        api_key_id: UUID,
+        request: JobRequest,
+        message: Dispatch,
+        idempotency: Idempotency | None,
+        webhook: JobLane | None,
     ) -> Submitted:
         # Who waits on the line for its result is not served by a later start.
         queue_timeout = self.settings.queue_timeout if request.background else self.settings.sync_timeout
@@ -161,6 +182,7 @@ class JobService:
                     queue_timeout=min(queue_timeout, self.settings.queue_timeout),
                     redispatch_after=self.settings.redispatch_after,
                     idempotency=idempotency,
+                    webhook=webhook,
                 )
             if job:
                 return Submitted(job)

@@ -9,11 +9,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from app.db import keys as db
+from app.db import webhook_endpoints
 from app.db.engine import Database
 from app.domain.errors import ExpiredKeyError, InvalidKeyError, InvalidRequestError, NotFoundError
 from app.domain.ids import new_id
 from app.domain.rates import KeyLimits, Overrides
 from app.domain.secrets import digest, new_key, well_formed
+from app.domain.webhooks import DisabledReason
 
 Scope = Literal["responses:read", "responses:write", "webhooks", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -102,10 +104,11 @@ class KeyService:
         return record
 
     def revoke(self, key_id: UUID) -> None:
-        """End the key, everywhere within `cache_seconds`. Raises NotFoundError."""
+        """End the key, everywhere within `cache_seconds`, and its webhooks at once. Raises NotFoundError."""
         with self.database.transaction() as connection:
             if not db.revoke(connection, key_id):
                 raise NotFoundError(_NOT_IN_USE)
+            webhook_endpoints.disable_all(connection, key_id, DisabledReason.KEY_REVOKED)
 
     def verify(self, key: str) -> Caller:
         """Who this secret belongs to. Raises InvalidKeyError, ExpiredKeyError, and UnavailableError.

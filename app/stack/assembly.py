@@ -39,6 +39,9 @@ model = "{model}"
 """
 
 
+LOOPBACK = "127.0.0.0/8,::1/128"
+
+
 @dataclass(frozen=True)
 class Options:
     """What the command line of `simmer up` chooses; port 0 means any free one."""
@@ -99,9 +102,9 @@ def _start(settings: Settings, options: Options, home: Path, supervisor: Supervi
         console.say(f"starting {', '.join(spec.name for spec in backends.processes)}")
         supervisor.start(*backends.processes)
     drain = settings.drain_timeout if "drain_timeout" in settings.model_fields_set else DRAIN_TIMEOUT
-    services = Services(home, _environment(home, backends, drain), drain)
+    services = Services(home, environment(home, backends, drain), drain)
     supervisor.run_once(services.migrate(), STEP_TIMEOUT)
-    console.say("starting api, jobs, sync, system, beat, flower")
+    console.say("starting api, jobs, sync, system, webhooks, beat, flower")
     login = flower_login(home)
     make_folder(home / "beat", 0o700)
     supervisor.start(
@@ -109,6 +112,7 @@ def _start(settings: Settings, options: Options, home: Path, supervisor: Supervi
         services.job_worker(options.worker_concurrency),
         services.sync_worker(),
         services.system_worker(),
+        services.webhook_worker(),
         services.beat(),
         services.flower(flower_port, login),
     )
@@ -161,8 +165,11 @@ def own_models(settings: Settings, options: Options) -> Path | None:
     return None
 
 
-def _environment(home: Path, backends: Backends, drain: float) -> dict[str, str]:
+def environment(home: Path, backends: Backends, drain: float) -> dict[str, str]:
+    """What all processes share, besides what this one was given."""
     return {
+        # All is on one machine, and so is whoever tries webhooks out.
+        "SIMMER_WEBHOOK_ALLOWED_NETWORKS": LOOPBACK,
         **os.environ,
         "PYTHONUNBUFFERED": "1",
         "SIMMER_HOME": str(home),

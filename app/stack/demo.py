@@ -49,7 +49,7 @@ class Demo:
         return completed
 
     def _start_and_stop(self, settings: Settings, console: Console) -> bool:
-        self._show("Starting PostgreSQL, Valkey, a small model, the API, three workers, beat and Flower …")
+        self._show("Starting PostgreSQL, Valkey, a small model, the API, four workers, beat and Flower …")
         begun = time.monotonic()
         with running_stack(settings, Options(port=0, flower_port=0), console) as stack:
             self._show(f"Everything is ready after {time.monotonic() - begun:.1f} s.\n")

@@ -12,7 +12,8 @@ from app.stack.process import ProcessSpec
 API_WORKERS = 2
 SYNC_CONCURRENCY = 200
 SYSTEM_CONCURRENCY = 20
-WORKER_NAMES = ("jobs", "sync", "system")
+WEBHOOK_CONCURRENCY = 100
+WORKER_NAMES = ("jobs", "sync", "system", "webhooks")
 STEP_TIMEOUT = 120.0
 # seconds a process gets on top of the drain before it is killed
 STOP_MARGIN = 10.0
@@ -64,6 +65,10 @@ class Services:
 
     def system_worker(self) -> ProcessSpec:
         return self._worker("system", "system", SYSTEM_CONCURRENCY)
+
+    def webhook_worker(self) -> ProcessSpec:
+        """Delivers webhooks, which hang for as long as somebody's server likes."""
+        return self._worker("webhooks", "webhooks", WEBHOOK_CONCURRENCY)
 
     def beat(self) -> ProcessSpec:
         return self._celery("beat", "beat", "--schedule", str(self.home / "beat" / "schedule"))

@@ -3,6 +3,7 @@
 import pytest
 
 from app.container import Container
+from app.db import endings
 from app.db import jobs as db
 from app.domain.ids import parse_public_id
 from tests.acceptance.flower import Flower
@@ -65,7 +66,7 @@ def test_a_cancel_reaches_the_worker_through_its_heartbeat(
 
 def _cancel_in_database_alone(container: Container, job_id: str) -> None:
     with container.database.transaction() as connection:
-        assert db.cancel(connection, db.jobs.id == parse_public_id(job_id), retention=60)
+        assert endings.cancel(connection, db.jobs.id == parse_public_id(job_id), retention=60)
 
 
 def test_a_queued_job_that_was_cancelled_never_runs(client: Client, cluster: Cluster, upstream: MockUpstream) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.cli import main
+from app.db import webhook_secrets
 from app.db.engine import Database
 from app.domain.encryption import parse_keys
 from app.domain.lifecycle import Status
@@ -60,7 +61,7 @@ def test_encryption_is_switched_on_rotated_and_switched_off(run: Run, own_databa
     assert states(run, "a") == [(None, "not encrypted", 3), ("a", "current", 0)]
     code, shown, said = run("a", "rotate")
     assert (code, said) == (0, "")
-    assert shown.startswith("Jobs rewritten: 3\nKEY ")
+    assert shown.startswith("Rewritten: 3\nKEY ")
     assert states(run, "b a") == [(None, "not encrypted", 0), ("a", "old", 3), ("b", "current", 0)]
     assert run("b a", "rotate")[0] == 0
     assert states(run, "b") == [(None, "not encrypted", 0), ("b", "current", 3)]
@@ -73,16 +74,37 @@ def test_what_could_not_be_rotated_is_told(run: Run, own_database: Database) -> 
     assert run("a", "rotate")[0] == 0
     code, shown, said = run("b", "rotate")
     assert code == 1
-    assert shown.splitlines()[0] == "Jobs rewritten: 0"
-    assert [line.split() for line in shown.splitlines()[3:]] == [["a", "missing", "2"], ["b", "current", "0"]]
-    assert said == "Error: Some jobs are left: run it again, and give it all keys that jobs need.\n"
+    assert shown.splitlines()[0] == "Rewritten: 0"
+    assert [line.split() for line in shown.splitlines()[3:]] == [["a", "missing", "2", "0"], ["b", "current", "0", "0"]]
+    assert said == "Error: Some are left: run it again, and give it all keys that they need.\n"
+
+
+def test_webhook_secrets_are_counted_and_rotated_too(run: Run, own_database: Database) -> None:
+    with own_database.transaction() as connection:
+        owner = rows.add_owner(connection)
+        for endpoint in (None, rows.add_endpoint(connection, owner, "https://hooks.example.com/")):
+            webhook_secrets.add(connection, owner, endpoint)
+        told = webhook_secrets.get(connection, owner, None)
+
+    def secrets(ids: str) -> dict[str | None, int]:
+        return {use["key"]: use["secrets"] for use in json.loads(run(ids, "status", "--json")[1])}
+
+    assert secrets("a") == {None: 2, "a": 0}
+    for ids, wanted in (("a", {None: 0, "a": 2}), ("b a", {None: 0, "a": 0, "b": 2}), ("off b", {None: 2, "b": 0})):
+        assert run(ids, "rotate")[1].startswith("Rewritten: 2\n")
+        assert run(ids, "rotate")[1].startswith("Rewritten: 0\n")
+        assert secrets(ids) == wanted
+    with own_database.transaction() as connection:
+        assert webhook_secrets.get(connection, owner, None) == told
+    assert run("a", "rotate")[0] == 0
+    assert run("b", "rotate")[0] == 1
 
 
 def test_programs_get_json_alone(run: Run, own_database: Database) -> None:
     put(own_database, 1)
     code, shown, said = run("a", "rotate", "--json")
-    assert (code, said) == (0, "Jobs rewritten: 1\n")
-    assert json.loads(shown)[1] == {"key": "a", "state": "current", "jobs": 1}
+    assert (code, said) == (0, "Rewritten: 1\n")
+    assert json.loads(shown)[1] == {"key": "a", "state": "current", "jobs": 1, "secrets": 0}
 
 
 def test_there_is_nothing_to_rotate_to_without_keys(run: Run) -> None:

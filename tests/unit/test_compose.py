@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from app.adapters.queue import SYSTEM_QUEUE
+from app.adapters.queue import SYSTEM_QUEUE, WEBHOOK_QUEUE
 from app.domain.jobs import BACKGROUND_QUEUES, SYNC_QUEUE
 from app.settings import Settings
 from app.upstreams.catalog import load_catalog
@@ -18,7 +18,7 @@ from tests.compose import ROOT, load_compose, substitute, variables
 Compose = dict[str, Any]
 Rule = Callable[[Compose], Iterator[str]]
 
-SIMMER = ("migrate", "api", "worker", "sync", "system", "beat", "flower")
+SIMMER = ("migrate", "api", "worker", "sync", "system", "webhooks", "beat", "flower")
 IMAGES = {"postgres": "postgres:18", "valkey": "valkey/valkey:9"}
 DATA = {"postgres": "postgres:/var/lib/postgresql", "valkey": "valkey:/data"}
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|AUTH|TOKEN|API_KEY")
@@ -141,7 +141,12 @@ def passes_signals_on(compose: Compose) -> Iterator[str]:
 
 
 def consumes_every_queue(compose: Compose) -> Iterator[str]:
-    workers = {"worker": ",".join(BACKGROUND_QUEUES), "sync": SYNC_QUEUE, "system": SYSTEM_QUEUE}
+    workers = {
+        "worker": ",".join(BACKGROUND_QUEUES),
+        "sync": SYNC_QUEUE,
+        "system": SYSTEM_QUEUE,
+        "webhooks": WEBHOOK_QUEUE,
+    }
     for name, queues in workers.items():
         if f" -Q {queues} " not in " ".join(compose["services"][name]["command"]):
             yield f"{name}: must consume {queues}"
@@ -195,6 +200,7 @@ VIOLATIONS: list[tuple[Rule, str, object]] = [
     (consumes_every_queue, "services.worker.command.9", "flex,default,priority"),
     (consumes_every_queue, "services.sync.command.9", "default"),
     (consumes_every_queue, "services.system.command.9", "default"),
+    (consumes_every_queue, "services.webhooks.command.9", "system"),
     (passes_signals_on, "services.worker.command", "celery -A workers.celery_app worker"),
     (passes_signals_on, "services.beat.command", ["sh", "-c", "celery -A workers.celery_app beat"]),
     (passes_signals_on, "services.api.command", DROP),

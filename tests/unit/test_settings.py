@@ -54,6 +54,13 @@ VALUES: dict[str, tuple[str, Any]] = {
     "max_json_depth": ("21", 21),
     "key_cache": ("0", 0.0),
     "encryption_keys": (f"a:{'A' * 43}=", f"a:{'A' * 43}="),
+    "webhook_concurrency": ("31", 31),
+    "webhook_timeout": ("7", 7.0),
+    "webhook_disable_after": ("32", 32.0),
+    "webhook_allowed_networks": ("10.1.0.0/16", "10.1.0.0/16"),
+    "webhook_nameservers": ("10.0.0.2", "10.0.0.2"),
+    "metrics_token": ("33", "33"),
+    "trace_upstream": ("false", False),
     "log_level": ("DEBUG", "DEBUG"),
     "log_format": ("json", "json"),
 }
@@ -94,10 +101,16 @@ WRONG = {
     "max_json_depth": ("501", "less than or equal to 500"),
     "key_cache": ("5.1", "less than or equal to 5"),
     "encryption_keys": (f"a:{CANARY}", "must be ID:KEY"),
+    "webhook_concurrency": ("0", "greater than or equal to 1"),
+    "webhook_timeout": ("31", "less than or equal to 30"),
+    "webhook_disable_after": ("0", "greater than 0"),
+    "webhook_nameservers": (CANARY, "Write DNS servers as addresses"),
+    "webhook_allowed_networks": (CANARY, "Write networks as in 10.1.2.0/24,::1/128"),
+    "trace_upstream": ("maybe", "a valid boolean"),
     "log_level": (CANARY, "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     "log_format": (CANARY, "'text' or 'json'"),
 }
-ANY_TEXT = {"models", "home"}
+ANY_TEXT = {"models", "home", "metrics_token"}
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ def create(query: CreateQuery, body: CreateResponse) -> Response:
     With `background: true` the answer comes at once, and the response goes on in a queue. Without, it comes when the
     response has ended. With `stream: true` it is the stream of the response's events, in either mode.
     """
-    return replies.create(FREDDY, body.to_job_request(), body.given, query.wait)
+    return replies.create(FREDDY, body.to_job_request(), body.webhook, body.given, query.wait)
 
 
 @blueprint.get("")

@@ -10,6 +10,7 @@ from app.api.freddy.messages import Message
 from app.api.openai.tools import check_choice
 from app.api.parameters import MAX_INPUTS, Metadata, ModelName, Temperature, TokenLimit, TopP
 from app.api.validation import Absent, RequestModel, refused, wrong
+from app.api.webhooks.schemas import Webhook
 from app.domain.requests import JSON, JobRequest
 
 Scope = Annotated[str, Field(max_length=512)]
@@ -93,6 +94,8 @@ class CreateResponse(RequestModel):
     """Kept in the response's metadata."""
     disable_rules: bool | None = None
     """Accepted: there are no rules here."""
+    webhook: Webhook | None = None
+    """Where to tell of the end of this response."""
 
     thread_id: Annotated[Absent, refused(_NO_THREADS)] = None
     threadId: Annotated[Absent, refused(_NO_THREADS)] = None

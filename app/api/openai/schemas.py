@@ -9,6 +9,7 @@ from app.api.openai.items import InputItems
 from app.api.openai.tools import ToolChoice, Tools, check_choice, stored_choice, stored_tool
 from app.api.parameters import INT_MAX, Includes, Metadata, ModelName, Temperature, TokenLimit, TopP
 from app.api.validation import Absent, RequestModel, branch, refused, text_or
+from app.api.webhooks.schemas import Webhook
 from app.domain.requests import JSON, JobRequest, ServiceTier, message
 
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -85,6 +86,8 @@ class CreateResponse(RequestModel):
     prompt_cache_options: JSON | None = None
     """Accepted, and left to the model server."""
     user: str | None = None
+    webhook: Webhook | None = None
+    """Where to tell of the end of this response."""
 
     conversation: Annotated[Absent, refused("Continue with `previous_response_id` instead")] = None
     prompt: Annotated[Absent, refused("No templates are kept here. Send `instructions` and `input`")] = None

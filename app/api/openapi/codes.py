@@ -1,46 +1,6 @@
 """Every error code that a client may meet: its status and type, when it comes, and a message as an example."""
 
-from dataclasses import dataclass
-
-from app.domain.requests import JSON
-
-RESPONSE_ID = "resp_0198f3c2a1b47d0c9e5f2a6b8c7d1e03"
-_TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    429: "rate_limit_error",
-    500: "server_error",
-    502: "server_error",
-    503: "server_error",
-    504: "server_error",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One code. It always comes with the same status and type."""
-
-    status: int
-    when: str
-    message: str
-    param: str | None = None
-    """A path, if the error names one."""
-    of_response: bool = False
-    """A synchronous request made a response that can still be got: the error has its id."""
-    is_request_error: bool = False
-    """Its type is not the one that its status usually has."""
-
-    @property
-    def type(self) -> str:
-        """The kind of error."""
-        return "invalid_request_error" if self.is_request_error else _TYPES.get(self.status, "invalid_request_error")
-
-    def example(self, code: str) -> JSON:
-        """A whole error body."""
-        error = {"message": self.message, "type": self.type, "param": self.param, "code": code}
-        return {"error": error | ({"response_id": RESPONSE_ID} if self.of_response else {})}
-
+from app.api.openapi.code import RESPONSE_ID, Code
 
 CODES: dict[str, Code] = {
     # The key
@@ -164,7 +124,36 @@ CODES: dict[str, Code] = {
         "stream",
     ),
     "illegal_move": Code(
-        400, "The response is in a status in which it can't be cancelled.", "Cannot cancel a completed response."
+        400,
+        "The response can't be cancelled in its status, or the delivery not be replayed.",
+        "Cannot cancel a completed response.",
+    ),
+    # Webhooks
+    "invalid_webhook_url": Code(
+        400,
+        "The URL is none, is not of https, has a user name, a password, a fragment or a port of another protocol, or "
+        "its host has no address.",
+        "Use https.",
+        "url",
+    ),
+    "webhook_url_not_allowed": Code(
+        400,
+        "The URL's host is, or has among its addresses, one that is not public.",
+        "Use a name all of whose addresses anybody on the internet can reach.",
+        "url",
+    ),
+    "too_many_webhook_endpoints": Code(
+        400,
+        "The key has as many webhook endpoints as it may have.",
+        "An API key may have 100 webhook endpoints. Delete one first.",
+    ),
+    "webhook_endpoint_disabled": Code(
+        400, "The webhook endpoint is disabled.", "This webhook endpoint is disabled. Enable it first."
+    ),
+    "webhook_endpoint_read_only": Code(
+        400,
+        "The webhook endpoint came with the `webhook` of single responses.",
+        "This endpoint came with responses. Its deliveries can be read and replayed, and no more.",
     ),
     # What is not there
     "model_not_found": Code(
@@ -176,7 +165,7 @@ CODES: dict[str, Code] = {
     ),
     "not_found": Code(
         404,
-        "The id is unknown, malformed, another key's, or its response is gone: all look the same.",
+        "The id is unknown, malformed, another key's, or what it named is gone: all look the same.",
         "There is no response with this id.",
     ),
     "unknown_url": Code(404, "There is no such path.", "There is nothing at this address."),

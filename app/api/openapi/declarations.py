@@ -16,6 +16,9 @@ CREATE_ERRORS = (
     "idempotency_key_reused",
     "previous_response_not_found",
     "previous_response_not_completed",
+    "invalid_webhook_url",
+    "webhook_url_not_allowed",
+    "too_many_webhook_endpoints",
     "concurrency_limit_exceeded",
     "queue_limit_exceeded",
     # Of a synchronous response

@@ -52,6 +52,12 @@ OPENAI_CREATES: dict[str, JSON] = {
         "previous_response_id": "resp_0198f3c2a1b47d0c9e5f2a6b8c7d1e03",
         "input": [{"type": "function_call_output", "call_id": "call_1", "output": '{"celsius": 18}'}],
     },
+    "with a webhook": {
+        "model": MODEL,
+        "input": PROMPT,
+        "background": True,
+        "webhook": {"url": "https://example.com/simmer", "events": ["response.completed", "response.failed"]},
+    },
     "JSON that follows a schema": {
         "model": MODEL,
         "input": "Extract the city: I live in Paris.",
@@ -71,6 +77,12 @@ FREDDY_CREATES: dict[str, JSON] = {
             {"role": "user", "content": "What is background mode?"},
         ],
         "max_output_tokens": 200,
+    },
+    "with a webhook": {
+        "model": MODEL,
+        "background": True,
+        "inputs": [{"role": "user", "texts": [{"text": PROMPT}]}],
+        "webhook": {"url": "https://example.com/simmer"},
     },
     "an image, streamed": {
         "model": MODEL,

@@ -12,10 +12,25 @@ PATH = {
         "schema": {"type": "string"},
         "example": "resp_0198f3c2a1b47d0c9e5f2a6b8c7d1e03",
     },
+    "endpoint_id": {
+        "description": "The id of a webhook endpoint.",
+        "schema": {"type": "string"},
+        "example": "whe_0198f3c2a1b47d0c9e5f2a6b8c7d1e03",
+    },
+    "event_id": {
+        "description": "The id of an event.",
+        "schema": {"type": "string"},
+        "example": "evt_0198f3c2a1b47d0c9e5f2a6b8c7d1e03",
+    },
     "name": {
         "description": "The name of a model; it may hold slashes.",
         "schema": {"type": "string"},
         "example": "gpt-4.1",
+    },
+    "asset": {
+        "description": "The version of the page, a slash, and the name of a file of it; or the name alone.",
+        "schema": {"type": "string"},
+        "example": "base.css",
     },
 }
 _PART = re.compile(r"<(?:\w+:)?(\w+)>")

@@ -8,15 +8,20 @@ SUMMARY = "Background mode for any model API: submit, get an id at once, collect
 TAG_OF = {
     "openai": "OpenAI dialect",
     "freddy": "Freddy dialect",
+    "webhooks": "Webhooks",
     "ops": "Service",
+    "metrics": "Service",
     "openapi": "Service",
     "docs": "Service",
+    "ui": "Service",
 }
 TAGS = {
     "OpenAI dialect": "The Responses API: OpenAI's SDKs work with this service's address as their `base_url`.",
     "Freddy dialect": "The same jobs under `/v1/model/response`. A job made through one dialect can be read, "
     "streamed, cancelled and deleted through the other.",
-    "Service": "What needs no key: health, and this document.",
+    "Webhooks": "Where to be told that a response has ended, signed as the Standard Webhooks specification has it. "
+    "For one response there is `webhook` in its create.",
+    "Service": "What needs no key: health, this document, and the page for people.",
 }
 SECURITY: dict[str, JSON] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`"},

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from app.db import endings, submission
 from app.db import jobs as db
-from app.db import submission
-from app.domain.jobs import Claim, Dispatch, Idempotency, Limits, Outcome
+from app.domain.jobs import Claim, Dispatch, Ended, Idempotency, Limits, Outcome
 from app.domain.lifecycle import ACTIVE, Status
 from app.domain.requests import JobRequest
 from tests import rows
@@ -146,7 +146,7 @@ class Settle(Held):
     events: bytes
 
     def write(self, connection: Connection) -> bool:
-        return db.settle(connection, self.claim, self.outcome, retention=HOUR, events=self.events)
+        return bool(endings.settle(connection, self.claim, self.outcome, retention=HOUR, events=self.events))
 
     def allowed(self, row: Row) -> Effect:
         return Effect(True, {self.job_id: row.settled(self.outcome, self.events)})
@@ -159,7 +159,7 @@ class HandBack(Held):
     refusal: ClassVar[object] = (frozenset(), frozenset())
 
     def write(self, connection: Connection) -> object:
-        return ids_of(*db.take_back(connection, db.held_by(self.claim), retention=HOUR, redispatch_after=HOUR))
+        return ids_of(*endings.take_back(connection, db.held_by(self.claim), retention=HOUR, redispatch_after=HOUR))
 
     def allowed(self, row: Row) -> Effect:
         return taken_back({self.job_id: row})
@@ -189,8 +189,8 @@ class Cancel(Move):
 
     def write(self, connection: Connection) -> bool:
         which = db.owned(self.job_id, self.owner) if self.owner else db.jobs.id == self.job_id
-        db.keep_events(connection, which, events_of=log_of)
-        return db.cancel(connection, which, retention=HOUR) is not None
+        endings.keep_events(connection, which, events_of=log_of)
+        return endings.cancel(connection, which, retention=HOUR) is not None
 
     def expect(self, world: World) -> Effect:
         row = world.get(self.job_id)
@@ -205,7 +205,7 @@ class Delete(Move):
     owner: UUID
 
     def write(self, connection: Connection) -> bool:
-        return db.delete_ended(connection, self.job_id, self.owner)
+        return endings.delete_ended(connection, self.job_id, self.owner)
 
     def expect(self, world: World) -> Effect:
         row = world.get(self.job_id)
@@ -218,5 +218,5 @@ def log_of(_job_id: UUID) -> bytes:
     return LOG
 
 
-def ids_of(failed: list[UUID], messages: list[Dispatch]) -> tuple[frozenset[UUID], frozenset[UUID]]:
-    return frozenset(failed), frozenset(message.job_id for message in messages)
+def ids_of(failed: Ended, messages: list[Dispatch]) -> tuple[frozenset[UUID], frozenset[UUID]]:
+    return frozenset(failed.job_ids), frozenset(message.job_id for message in messages)

@@ -30,7 +30,7 @@ class StopOverdue(Move):
     skips: ClassVar[bool] = True
 
     def write(self, connection: Connection) -> set[UUID]:
-        return set(sweep.stop_overdue(connection, limit=BATCH, retention=HOUR, events_of=log_of))
+        return set(sweep.stop_overdue(connection, limit=BATCH, retention=HOUR, events_of=log_of).job_ids)
 
     def expect(self, world: World) -> Effect:
         return _failed({job_id: row.logged() for job_id, row in _due(world, Time.RUN).items()}, TIMED_OUT)
@@ -41,7 +41,7 @@ class Expire(Move):
     skips: ClassVar[bool] = True
 
     def write(self, connection: Connection) -> set[UUID]:
-        return set(sweep.expire_queued(connection, limit=BATCH, retention=HOUR))
+        return set(sweep.expire_queued(connection, limit=BATCH, retention=HOUR).job_ids)
 
     def expect(self, world: World) -> Effect:
         return _failed(_due(world, Time.QUEUE), QUEUE_TIMEOUT)
@@ -67,7 +67,7 @@ class Purge(Move):
     skips: ClassVar[bool] = True
 
     def write(self, connection: Connection) -> int:
-        return sweep.purge(connection, limit=BATCH)
+        return sweep.purge(connection, limit=BATCH).deleted
 
     def expect(self, world: World) -> Effect:
         due = _due(world, Time.RETENTION)

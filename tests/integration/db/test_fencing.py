@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection
 
+from app.db import endings, sweep
 from app.db import jobs as db
-from app.db import sweep
 from app.db.engine import Database
 from app.db.jobs import jobs
 from app.domain.ids import new_id
@@ -20,11 +20,11 @@ DONE = Completed([{"type": "message"}], None)
 
 
 def settle(connection: Connection, held: Claim) -> object:
-    return db.settle(connection, held, DONE, retention=60)
+    return endings.settle(connection, held, DONE, retention=60)
 
 
 def time_out(connection: Connection, held: Claim) -> object:
-    return db.settle(connection, held, TIMED_OUT, retention=60)
+    return endings.settle(connection, held, TIMED_OUT, retention=60)
 
 
 def start_attempt(connection: Connection, held: Claim) -> object:
@@ -32,7 +32,7 @@ def start_attempt(connection: Connection, held: Claim) -> object:
 
 
 def hand_back(connection: Connection, held: Claim) -> object:
-    given_up, messages = db.take_back(connection, db.held_by(held), retention=60, redispatch_after=60)
+    given_up, messages = endings.take_back(connection, db.held_by(held), retention=60, redispatch_after=60)
     return given_up or messages
 
 
@@ -88,7 +88,7 @@ def _claim_and_lose(connection: Connection, owner: UUID) -> Claim:
     rows.change(connection, held.job_id, lease_expires_at=rows.EARLIER)
     no_logs: sweep.EventsOf = lambda _: None  # noqa: E731
     given_up, messages = sweep.rescue(connection, limit=9, retention=60, redispatch_after=60, events_of=no_logs)
-    assert (given_up, [message.job_id for message in messages]) == ([], [held.job_id])
+    assert (given_up.job_ids, [message.job_id for message in messages]) == ([], [held.job_id])
     return held
 
 
@@ -96,7 +96,7 @@ def _claim_and_lose(connection: Connection, owner: UUID) -> Claim:
 def test_nothing_is_written_after_a_cancel(database: Database, owner: UUID, write: Write) -> None:
     with database.transaction() as connection:
         held = claim(connection, rows.put(connection, owner))
-        assert db.cancel(connection, jobs.id == held.job_id, retention=60)
+        assert endings.cancel(connection, jobs.id == held.job_id, retention=60)
         assert refused(connection, write, held)
 
 
@@ -126,7 +126,7 @@ def test_only_own_leases_are_extended(database: Database, owner: UUID) -> None:
     with database.transaction() as connection:
         kept, cancelled, anothers, foreign = [rows.put(connection, owner, Status.IN_PROGRESS) for _ in range(4)]
         rows.change(connection, anothers, attempt=2)
-        db.cancel(connection, jobs.id == cancelled, retention=60)
+        endings.cancel(connection, jobs.id == cancelled, retention=60)
         before = {job_id: rows.row(connection, job_id).lease_expires_at for job_id in (kept, anothers, foreign)}
         fences = [(kept, 1), (cancelled, 1), (anothers, 1), (new_id(), 1)]
         assert db.extend_leases(connection, fences, lease=7200) == {kept}

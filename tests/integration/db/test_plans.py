@@ -2,24 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 
+from app.db import endings, keys, lookup, submission, sweep
 from app.db import jobs as db
-from app.db import keys, lookup, submission, sweep
 from app.db.engine import Database
 from app.domain.jobs import TIMED_OUT, Completed, Idempotency, Job, JobFilter
 from app.domain.lifecycle import Status
 from app.domain.secrets import digest
 from tests import rows
 from tests.databases import migrated
+from tests.plans import explain, statements
 
 JOBS = 100_000
 OWNERS = 20
 SECRETS = 2_000
+ENDPOINTS = 2_000
 # In a hundred jobs: one runs, twenty wait, the rest has ended.
 STATUSES = [
     Status.IN_PROGRESS,
@@ -35,6 +38,9 @@ RUNNING = "jobs_in_progress_idx"
 QUEUED = "jobs_queued_idx"
 # Each of them finds a job by its id; that of the queued ones skips from queue to queue.
 BY_ID = {PKEY, LIST, RUNNING, QUEUED}
+# Whoever ends a job looks for those who want to know; they are few, and to end many jobs at once all may be read.
+OF_OWNER = "webhook_endpoints_api_key_id_id_idx"
+FEW = {"api_keys", "webhook_endpoints"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +54,6 @@ class Rows:
     fences: list[tuple[UUID, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The nodes of one statement's plan, and the indexes they use."""
-
-    nodes: list[dict[str, Any]]
-
-    @property
-    def indexes(self) -> set[str]:
-        return {node["Index Name"] for node in self.nodes if "Index Name" in node}
-
-    @property
-    def read_whole(self) -> set[str]:
-        return {node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan"}
-
-    @property
-    def kinds(self) -> set[str]:
-        return {node["Node Type"] for node in self.nodes}
-
-
 @pytest.fixture(scope="module")
 def full(postgres: str) -> Iterator[Database]:
     """100,000 jobs of 20 keys in every state."""
@@ -77,6 +64,8 @@ def full(postgres: str) -> Iterator[Database]:
             connection.execute(text(f"UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE id IN ({LOST})"))
             for number in range(SECRETS):
                 keys.add_secret(connection, owners[number % OWNERS], digest(str(number)), "hint")
+            for number in range(ENDPOINTS):
+                rows.add_endpoint(connection, owners[number % OWNERS], f"https://{number}.example.com/")
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # As autovacuum does in the background.
             connection.execute(text("VACUUM ANALYZE"))
@@ -106,7 +95,7 @@ def page_after(order: Any) -> Query:
 
 
 def settle(outcome: Any) -> Query:
-    return lambda connection, sample: db.settle(connection, rows.claim_of(sample.job_id), outcome, retention=60)
+    return lambda connection, sample: endings.settle(connection, rows.claim_of(sample.job_id), outcome, retention=60)
 
 
 def no_log(_job_id: UUID) -> None:
@@ -160,16 +149,16 @@ QUERIES: dict[str, tuple[Query, str | None]] = {
     "complete": (settle(Completed([], None)), None),
     "fail": (settle(TIMED_OUT), None),
     "hand back": (
-        lambda connection, sample: db.take_back(
+        lambda connection, sample: endings.take_back(
             connection, db.held_by(rows.claim_of(sample.job_id)), retention=60, redispatch_after=10
         ),
         None,
     ),
     "cancel": (
-        lambda connection, sample: db.cancel(connection, db.owned(sample.job_id, sample.owner), retention=60),
+        lambda connection, sample: endings.cancel(connection, db.owned(sample.job_id, sample.owner), retention=60),
         None,
     ),
-    "delete": (lambda connection, sample: db.delete_ended(connection, sample.job_id, sample.owner), None),
+    "delete": (lambda connection, sample: endings.delete_ended(connection, sample.job_id, sample.owner), None),
     "heartbeat of 1,000": (
         lambda connection, sample: db.extend_leases(connection, sample.fences, lease=60),
         None,
@@ -197,6 +186,10 @@ QUERIES: dict[str, tuple[Query, str | None]] = {
         "jobs_redispatch_idx",
     ),
     "purge": (lambda connection, sample: sweep.purge(connection, limit=500), "jobs_expires_idx"),
+    "the purge's next batch": (
+        lambda connection, sample: sweep.purge(connection, limit=500, since=datetime(2026, 1, 1, tzinfo=UTC)),
+        "jobs_expires_idx",
+    ),
     "look a key up": (
         lambda connection, sample: keys.find(connection, digest("7")),
         "api_key_secrets_pkey",
@@ -213,23 +206,22 @@ QUERIES: dict[str, tuple[Query, str | None]] = {
 def test_each_query_uses_its_index(full: Database, sample: Rows, name: str, generic: bool) -> None:
     query, index = QUERIES[name]
     with full.engine.connect() as connection:
-        statements = _statements(connection, query, sample)
+        sent = statements(connection, lambda: query(connection, sample))
         connection.rollback()
-        plans = [_explain(connection, *statement, generic=generic) for statement in statements]
+        plans = [explain(connection, *statement, generic=generic) for statement in sent]
     assert index is None or index in plans[0].indexes
     for plan in plans:
         assert plan.indexes
-        assert plan.indexes <= {index, *BY_ID}
-        # Keys are few: to read them all is fine.
-        assert plan.read_whole <= {"api_keys"}
+        assert plan.indexes <= {index, OF_OWNER, *BY_ID}
+        assert plan.read_whole <= FEW
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
 @pytest.mark.parametrize("name", ["first page", "oldest first", "next page", "next page, oldest first"])
 def test_a_page_is_read_in_order_and_never_sorted(full: Database, sample: Rows, name: str, generic: bool) -> None:
     with full.engine.connect() as connection:
-        [statement] = _statements(connection, QUERIES[name][0], sample)
-        assert _explain(connection, *statement, generic=generic).kinds == {"Limit", "Index Scan"}
+        [statement] = statements(connection, lambda: QUERIES[name][0](connection, sample))
+        assert explain(connection, *statement, generic=generic).kinds == {"Limit", "Index Scan"}
 
 
 def test_a_heartbeat_touches_no_index(full: Database, sample: Rows) -> None:
@@ -239,32 +231,3 @@ def test_a_heartbeat_touches_no_index(full: Database, sample: Rows) -> None:
             text("SELECT string_agg(pg_get_indexdef(indexrelid), ';') FROM pg_index WHERE indrelid = 'jobs'::regclass")
         ).one()
     assert "lease_expires_at" not in definitions
-
-
-def _statements(connection: Connection, query: Query, sample: Rows) -> list[tuple[str, dict[str, Any]]]:
-    """What the query sends, with its parameters."""
-    sent: list[tuple[str, dict[str, Any]]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        sent.append((statement, dict(parameters)))
-
-    event.listen(connection, "before_cursor_execute", note)
-    query(connection, sample)
-    event.remove(connection, "before_cursor_execute", note)
-    return sent
-
-
-def _explain(connection: Connection, statement: str, parameters: dict[str, Any], *, generic: bool) -> Plan:
-    """The plan for these parameters, or the one for any, which Postgres may keep for a prepared statement."""
-    if generic:
-        numbered = statement % {name: f"${number}" for number, name in enumerate(parameters, 1)}
-        found = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {numbered}").scalar_one()
-    else:
-        found = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
-    return Plan(list(_nodes(found[0]["Plan"])))
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("Plans", []):
-        yield from _nodes(child)

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
+from app.db import endings, sweep
 from app.db import jobs as db
-from app.db import sweep
 from app.db.engine import Database
 from app.db.jobs import jobs
 from app.domain.jobs import TIMED_OUT, Completed, Dispatch
@@ -80,20 +80,20 @@ def test_of_cancel_and_settle_one_happens(database: Database, owner: UUID, racer
 
 
 def _settle(connection: Connection, job_id: UUID) -> object:
-    return db.settle(connection, rows.claim_of(job_id), DONE, retention=60)
+    return endings.settle(connection, rows.claim_of(job_id), DONE, retention=60)
 
 
 def _cancel(connection: Connection, job_id: UUID) -> object:
-    return db.cancel(connection, jobs.id == job_id, retention=60)
+    return endings.cancel(connection, jobs.id == job_id, retention=60)
 
 
 def _time_out(connection: Connection, job_id: UUID) -> object:
-    return db.settle(connection, rows.claim_of(job_id), TIMED_OUT, retention=60)
+    return endings.settle(connection, rows.claim_of(job_id), TIMED_OUT, retention=60)
 
 
 def _take_back(connection: Connection, job_id: UUID) -> object:
     held = db.held_by(rows.claim_of(job_id))
-    given_up, messages = db.take_back(connection, held, retention=60, redispatch_after=60)
+    given_up, messages = endings.take_back(connection, held, retention=60, redispatch_after=60)
     return given_up or messages
 
 
@@ -185,7 +185,7 @@ BATCHES: dict[str, tuple[Status, dict[str, Any], Batch]] = {
     "expire": (
         Status.QUEUED,
         {"queue_expires_at": rows.EARLIER},
-        lambda connection: len(sweep.expire_queued(connection, limit=BATCH, retention=60)),
+        lambda connection: len(sweep.expire_queued(connection, limit=BATCH, retention=60).job_ids),
     ),
     "rescue": (
         Status.IN_PROGRESS,
@@ -195,12 +195,12 @@ BATCHES: dict[str, tuple[Status, dict[str, Any], Batch]] = {
     "stop": (
         Status.IN_PROGRESS,
         {"run_deadline_at": rows.EARLIER},
-        lambda connection: len(sweep.stop_overdue(connection, limit=BATCH, retention=60, events_of=_no_log)),
+        lambda connection: len(sweep.stop_overdue(connection, limit=BATCH, retention=60, events_of=_no_log).job_ids),
     ),
     "purge": (
         Status.COMPLETED,
         {"expires_at": rows.EARLIER},
-        lambda connection: sweep.purge(connection, limit=BATCH),
+        lambda connection: sweep.purge(connection, limit=BATCH).deleted,
     ),
 }
 

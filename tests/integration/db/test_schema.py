@@ -10,11 +10,14 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from app.db import metric_models, webhook_models  # noqa: F401 - so that their tables are in the metadata, too
 from app.db.engine import Database
-from app.db.migrate import at_head, head, upgrade
+from app.db.migrate import upgrade
 from app.db.models import Base
+from app.db.revision import at_head, head, revisions
 from app.settings import Settings
 from tests.integration.db.migrations import ROOT, config
 from tests.processes import Process, wait_until
@@ -89,6 +92,11 @@ def test_an_upgrade_of_an_upgraded_database_changes_nothing(database: Database) 
     before = schema(database)
     upgrade(database, timeout=DEADLINE)
     assert schema(database) == before
+
+
+def test_the_files_names_tell_what_alembic_knows(database: Database) -> None:
+    newest_first = [script.revision for script in ScriptDirectory.from_config(config(database)).walk_revisions()]
+    assert list(revisions()) == newest_first[::-1]
 
 
 def test_the_database_tells_whether_it_is_at_the_head(database: Database, empty: Database) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.db import endings, submission
 from app.db import jobs as db
-from app.db import submission
 from app.db.engine import Database
 from app.db.migrate import upgrade
 from app.domain.events import pack
@@ -40,7 +40,7 @@ def run(database: Database) -> None:
         assert held
         said = Completed([message("assistant", CANARY)], None)
         # A packed log would hide the word by itself.
-        assert db.settle(connection, held, said, retention=60, events=CANARY.encode() + pack([b"{}"]))
+        assert endings.settle(connection, held, said, retention=60, events=CANARY.encode() + pack([b"{}"]))
 
 
 def folders_that_hold(text: str, server: Server, folder: Path) -> set[str]:

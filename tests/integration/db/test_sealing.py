@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
+from app.db import endings, lookup, submission
 from app.db import jobs as db
-from app.db import lookup, submission
 from app.db.engine import Database
 from app.db.models import Job as JobTable
 from app.db.sealing import PAYLOADS
@@ -33,7 +33,8 @@ CLEAR = {
     "id", "api_key_id", "status", "model", "background", "stream", "store", "metadata", "soft_time_limit", "time_limit",
     "max_attempts", "attempt", "worker", "idempotency_key", "request_digest", "queue", "dispatches", "redispatch_at",
     "queue_expires_at", "lease_expires_at", "run_deadline_at", "created_at", "started_at", "ended_at", "expires_at",
-    "usage", "incomplete_reason", "streamed", "error_code", "error_message",
+    "usage", "incomplete_reason", "streamed", "error_code", "error_message", "webhook_endpoint_id", "webhook_url",
+    "webhook_events",
 }  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def run(database: Database, job_id: UUID, outcome: Completed | Failed | None = N
         assert held
         assert held.request == REQUEST
         outcome = outcome or Completed(OUTPUT, Usage(1, 2, 3))
-        assert db.settle(connection, held, outcome, retention=60, events=pack(EVENTS))
+        assert endings.settle(connection, held, outcome, retention=60, events=pack(EVENTS))
 
 
 def stored(database: Database, job_id: UUID) -> Any:
@@ -119,8 +120,9 @@ def test_every_query_opens_what_it_reads(sealing: Database, owner: UUID) -> None
     assert unpack(events) == EVENTS
     cancelled = submit(sealing, owner)
     with sealing.transaction() as connection:
-        job = db.cancel(connection, db.owned(cancelled, owner), retention=60)
-    assert job
+        found_cancelled = endings.cancel(connection, db.owned(cancelled, owner), retention=60)
+    assert found_cancelled
+    job, _ = found_cancelled
     assert (job.request, job.output) == (REQUEST.parameters(), None)
 
 
@@ -130,8 +132,8 @@ def test_a_log_that_somebody_else_than_the_worker_keeps_is_sealed(sealing: Datab
         held = db.claim(connection, job_id, worker="jobs@test", lease=60)
         assert held
         assert db.start_streaming(connection, held)
-        db.keep_events(connection, db.owned(job_id, owner), events_of=lambda _: pack(EVENTS))
-        assert db.cancel(connection, db.owned(job_id, owner), retention=60)
+        endings.keep_events(connection, db.owned(job_id, owner), events_of=lambda _: pack(EVENTS))
+        assert endings.cancel(connection, db.owned(job_id, owner), retention=60)
         assert unpack(lookup.get_events(connection, job_id)) == EVENTS
     assert stored(sealing, job_id).events.startswith(PREFIX.encode())
 

@@ -15,6 +15,8 @@ class RecordingDispatcher:
     waiting: int = 0
     dispatched: list[Dispatch] = field(default_factory=list)
     aborted: list[tuple[UUID, str]] = field(default_factory=list)
+    delivered: list[UUID] = field(default_factory=list)
+    """The webhook endpoints that were to be told."""
 
     @property
     def job_ids(self) -> list[UUID]:
@@ -28,6 +30,11 @@ class RecordingDispatcher:
 
     def abort(self, job_id: UUID, worker: str) -> None:
         self.aborted.append((job_id, worker))
+
+    def deliver(self, endpoint_id: UUID) -> bool:
+        if self.up:
+            self.delivered.append(endpoint_id)
+        return self.up
 
     def backlog(self, queue: str) -> int:
         self.ping()

@@ -5,7 +5,9 @@ from uuid import UUID
 from app.db.engine import Database
 from app.domain.ports import Dispatcher, Doorbell, EventLog
 from app.domain.requests import JobRequest, message
+from app.domain.webhook_sending import WebhookSender
 from app.services.admission import AdmissionService
+from app.services.job_webhooks import JobWebhooks
 from app.services.jobs import JobService
 from app.services.keys import DEFAULT_SCOPES, Caller
 from app.settings import Settings
@@ -13,6 +15,7 @@ from app.upstreams.catalog import Catalog
 from tests.integration.services.dispatcher import RecordingDispatcher
 from tests.integration.services.doorbell import LocalDoorbell
 from tests.integration.services.event_log import MemoryEventLog
+from tests.integration.services.public_sender import PublicSender
 
 CATALOG = Catalog.model_validate(
     {
@@ -41,6 +44,7 @@ def job_service(
     doorbell: Doorbell | None = None,
     event_log: EventLog | None = None,
     settings: Settings = SETTINGS,
+    sender: WebhookSender | None = None,
 ) -> JobService:
     """The service on this database; what is not given is a fake that works."""
     return JobService(
@@ -50,5 +54,6 @@ def job_service(
         event_log or MemoryEventLog(),
         CATALOG,
         AdmissionService(database, settings),
+        JobWebhooks(database, sender or PublicSender(), ()),
         settings,
     )

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
+from app.db import endings
 from app.db import jobs as db
 from app.db.engine import Database
 from app.domain.jobs import Completed
@@ -92,8 +93,8 @@ def _side(database: Database, lane: Sequence[UUID], start: Barrier, write: Write
 
 
 def _settle(connection: Connection, job_id: UUID) -> bool:
-    return db.settle(connection, rows.claim_of(job_id), ANSWER, retention=60, events=b"the whole log")
+    return bool(endings.settle(connection, rows.claim_of(job_id), ANSWER, retention=60, events=b"the whole log"))
 
 
 def _cancel(connection: Connection, job_id: UUID) -> bool:
-    return db.cancel(connection, db.jobs.id == job_id, retention=60) is not None
+    return endings.cancel(connection, db.jobs.id == job_id, retention=60) is not None

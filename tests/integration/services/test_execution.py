@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from app.db import endings
 from app.db import jobs as db
 from app.db.engine import Database
 from app.domain.jobs import Dispatch, Failure, Usage
@@ -139,7 +140,7 @@ def test_the_result_of_a_lost_job_is_dropped(worker: Worker, queued: Callable[..
 
 def _rescue_and_claim(database: Database, job_id: UUID) -> None:
     with database.transaction() as connection:
-        _, messages = db.take_back(connection, db.jobs.id == job_id, retention=60, redispatch_after=60)
+        _, messages = endings.take_back(connection, db.jobs.id == job_id, retention=60, redispatch_after=60)
         assert messages
         assert db.claim(connection, job_id, worker="jobs@heir", lease=60)
 

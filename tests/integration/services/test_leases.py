@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from app.db import endings
 from app.db import jobs as db
 from app.db.engine import Database
 from app.domain.jobs import Completed
@@ -57,7 +58,7 @@ def lease_of(database: Database, job_id: UUID) -> Any:
 
 def cancel(database: Database, job_id: UUID) -> None:
     with database.transaction() as connection:
-        assert db.cancel(connection, db.jobs.id == job_id, retention=60)
+        assert endings.cancel(connection, db.jobs.id == job_id, retention=60)
 
 
 def test_a_beat_extends_what_is_held(worker: Worker, database: Database, running: Callable[[], UUID]) -> None:
@@ -147,7 +148,7 @@ def test_a_job_settled_while_the_beat_was_under_way_is_not_aborted(
     job_id = running()
     lease = worker.hold(job_id)
     with database.transaction() as connection:
-        assert db.settle(connection, lease.claim, Completed([], None), retention=60)
+        assert endings.settle(connection, lease.claim, Completed([], None), retention=60)
     with after_first(database, HEARTBEAT, lambda: worker.leases.release(lease)):
         worker.leases.beat()
     assert worker.aborted == []

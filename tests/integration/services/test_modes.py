@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Row
 
+from app.db import endings, lookup
 from app.db import jobs as db
-from app.db import lookup
 from app.db.engine import Database
 from app.domain.errors import IllegalMoveError, InvalidRequestError, NotFoundError
 from app.domain.jobs import TIMED_OUT, Completed, Job, JobFilter
@@ -139,15 +139,15 @@ def test_a_delete_of_any_job_leaves_nothing(
 
 
 def _complete(connection: Any, job_id: UUID, retention: float) -> None:
-    assert db.settle(connection, rows.claim_of(job_id), Completed([], None), retention=retention)
+    assert endings.settle(connection, rows.claim_of(job_id), Completed([], None), retention=retention)
 
 
 def _fail(connection: Any, job_id: UUID, retention: float) -> None:
-    assert db.settle(connection, rows.claim_of(job_id), TIMED_OUT, retention=retention)
+    assert endings.settle(connection, rows.claim_of(job_id), TIMED_OUT, retention=retention)
 
 
 def _cancel(connection: Any, job_id: UUID, retention: float) -> None:
-    assert db.cancel(connection, db.jobs.id == job_id, retention=retention)
+    assert endings.cancel(connection, db.jobs.id == job_id, retention=retention)
 
 
 @pytest.mark.parametrize("end", [_complete, _fail, _cancel])

@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, select, text
 
+from app.db import endings, lookup, resealing, submission
 from app.db import jobs as db
-from app.db import lookup, resealing, submission
 from app.db.engine import Database
 from app.db.sealing import PAYLOADS, opened, sealed
 from app.domain.events import pack, unpack
@@ -69,7 +69,7 @@ def finish(database: Database, job_id: UUID) -> None:
     assert held.request == REQUEST
     outcome = Completed([message("assistant", f"{CANARY} {job_id}")], None)
     with database.transaction() as connection:
-        assert db.settle(connection, held, outcome, retention=600, events=pack(EVENTS))
+        assert endings.settle(connection, held, outcome, retention=600, events=pack(EVENTS))
 
 
 def in_every_state(database: Database, owner: UUID) -> list[UUID]:
@@ -77,7 +77,7 @@ def in_every_state(database: Database, owner: UUID) -> list[UUID]:
     job_ids = [submit(database, owner) for _ in range(4)]
     with database.transaction() as connection:
         assert db.claim(connection, job_ids[1], worker="jobs@test", lease=600)
-        assert db.cancel(connection, db.owned(job_ids[2], owner), retention=600)
+        assert endings.cancel(connection, db.owned(job_ids[2], owner), retention=600)
     finish(database, job_ids[3])
     return job_ids
 

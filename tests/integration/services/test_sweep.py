@@ -1,5 +1,6 @@
 """The sweep: every job that nobody else moves any more moves on, once, however often it runs."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -208,3 +209,21 @@ def test_a_job_is_published_after_its_commit(world: World) -> None:
     world.dispatcher = Looking()
     world.sweep()
     assert (seen, world.row(job_id).status) == (["queued"], "queued")
+
+
+def test_every_job_that_it_moves_has_a_line_with_its_id(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    moved = {
+        world.put(Status.IN_PROGRESS, lease_expires_at=rows.EARLIER): "job queued again, its worker was lost",
+        world.put(Status.IN_PROGRESS, lease_expires_at=rows.EARLIER, attempt=4): "job failed: its worker was lost",
+        world.put(Status.IN_PROGRESS, run_deadline_at=rows.EARLIER): "job failed: it ran out of its time limit",
+        world.put(queue_expires_at=rows.EARLIER): "job failed: it was not started in time",
+    }
+    world.sweep()
+    lines = {fields["job_id"]: line.getMessage() for line in caplog.records if "job_id" in (fields := _fields(line))}
+    assert lines.keys() == moved.keys()
+    assert [job_id for job_id, start in moved.items() if not lines[job_id].startswith(start)] == []
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return getattr(record, "fields", {})

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from app.adapters.doorbell import RedisDoorbell
+from app.db import endings
 from app.db import jobs as db
 from app.db.engine import Database
 from app.domain.errors import NotFoundError, UnavailableError
@@ -54,7 +55,7 @@ def put(database: Database, owner: UUID, status: Status = Status.IN_PROGRESS) ->
 def end(database: Database, job_id: UUID) -> None:
     """Without telling anybody."""
     with database.transaction() as connection:
-        assert db.cancel(connection, db.jobs.id == job_id, retention=60)
+        assert endings.cancel(connection, db.jobs.id == job_id, retention=60)
 
 
 class Waiter(threading.Thread):
@@ -149,7 +150,7 @@ def test_a_look_rings_for_what_changed_and_for_nothing_else(
         watch.look()
         assert [bell.wait(NOW) for bell in bells] == [NOTHING, NOTHING, STATE]
         with database.transaction() as connection:
-            assert db.delete_ended(connection, ends, owner)
+            assert endings.delete_ended(connection, ends, owner)
         watch.look()
         assert [bell.wait(NOW) for bell in bells] == [NOTHING, NOTHING, STATE]
 
@@ -210,7 +211,7 @@ def _check_all_told(
     wait_until(lambda: len(doorbell.listened()) == WAITERS, DEADLINE, "all of them wait")
     with narrow.transaction() as connection:
         for job_id in job_ids:
-            assert db.cancel(connection, db.jobs.id == job_id, retention=60)
+            assert endings.cancel(connection, db.jobs.id == job_id, retention=60)
     most: list[int] = []
     event.listen(narrow.engine, "before_cursor_execute", lambda *_: most.append(narrow.in_use))
     ringing.ring(job_ids)
@@ -278,7 +279,7 @@ def test_a_job_that_is_deleted_meanwhile_is_not_there(database: Database, owner:
     wait_until(doorbell.listened, DEADLINE, "a listener")
     end(database, job_id)
     with database.transaction() as connection:
-        assert db.delete_ended(connection, job_id, owner)
+        assert endings.delete_ended(connection, job_id, owner)
     doorbell.ring([job_id])
     waiter.join(DEADLINE)
     assert len(told) == 1

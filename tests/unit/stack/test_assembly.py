@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from app.stack.assembly import MODELS, Options, flower_login, own_models
+from app.stack.assembly import MODELS, Backends, Options, environment, flower_login, own_models
 from app.stack.errors import StackError
 from app.stack.runfile import Addresses, RunFile
 from app.stack.up import banner
@@ -83,3 +83,17 @@ def test_the_banner_tells_every_address_and_a_line_to_paste() -> None:
     text = banner(ADDRESSES, "/home/run.json")
     for part in ("http://127.0.0.1:8000", "sk-simmer-1", "flower-password", "/home/run.json", "\ncurl http"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"), [(None, "127.0.0.0/8,::1/128"), ("10.0.0.0/8", "10.0.0.0/8"), ("", "")]
+)
+def test_webhooks_may_come_to_this_machine_unless_a_setting_says_where(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str | None, passed_on: str
+) -> None:
+    monkeypatch.delenv("SIMMER_WEBHOOK_ALLOWED_NETWORKS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("SIMMER_WEBHOOK_ALLOWED_NETWORKS", given)
+    backends = Backends("postgresql://127.0.0.1/simmer", "redis://127.0.0.1/0", tmp_path / "models.toml", None, ())
+
+    assert environment(tmp_path, backends, 5)["SIMMER_WEBHOOK_ALLOWED_NETWORKS"] == passed_on

@@ -26,6 +26,7 @@ def test_commands_hold_no_password_and_run_in_the_home(services: Services) -> No
         services.job_worker(1000),
         services.sync_worker(),
         services.system_worker(),
+        services.webhook_worker(),
         services.beat(),
         services.flower(5555, LOGIN),
     ]
@@ -53,6 +54,7 @@ def test_each_kind_of_work_has_workers_and_queues_of_its_own(services: Services)
     assert {"jobs@%h", "priority,default,flex", "7"} <= set(jobs.argv)
     assert {"sync@%h", "sync"} <= set(sync.argv)
     assert {"system@%h", "system"} <= set(system.argv)
+    assert {"webhooks@%h", "webhooks"} <= set(services.webhook_worker().argv)
 
 
 def test_workers_may_drain_before_they_are_killed(services: Services) -> None:
