@@ -5,12 +5,20 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import click
 
+from app.commands.completion import completion
+from app.commands.doctor import doctor
+from app.commands.exporter import exporter
+from app.commands.jobs import jobs
+from app.commands.models import models
+from app.commands.purge import purge
+from app.commands.queue import queue
+from app.commands.submit import submit
+from app.commands.webhooks import webhooks
 from app.container import Container
 from app.db.keys import KeyRecord
 from app.db.migrate import upgrade
@@ -22,7 +30,6 @@ from app.services.keys import DEFAULT_SCOPES, SCOPES
 from app.settings import Settings, load_settings
 from app.stack.commands import HELP, demo, destroy, up
 from app.stack.runfile import with_running_stack
-from app.upstreams.catalog import load_catalog
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 MAX_CAP = 2**31 - 1
@@ -57,7 +64,7 @@ def cli() -> None:
     """Simmer: background mode for any model API."""
 
 
-for _command in (up, demo, destroy):
+for _command in (up, demo, destroy, jobs, submit, queue, doctor, purge, models, webhooks, exporter, completion):
     cli.add_command(_command)
 
 
@@ -139,7 +146,7 @@ def revoke_key(key_id: UUID) -> None:
 
 @cli.group()
 def encryption() -> None:
-    """Make, count and rotate the keys that stored jobs are encrypted with."""
+    """Make, count and rotate the keys that stored jobs and webhook secrets are encrypted with."""
 
 
 @encryption.command("new-key")
@@ -151,48 +158,25 @@ def new_encryption_key() -> None:
 @encryption.command("status")
 @as_json
 def show_encryption(as_json: bool) -> None:
-    """Show how many stored jobs need which key. One that none needs may be dropped."""
+    """Show how many stored jobs and webhook secrets need which key. One that none needs may be dropped."""
     _show_uses(_container().encryption.status(), as_json)
 
 
 @encryption.command("rotate")
 @as_json
 def rotate_encryption(as_json: bool) -> None:
-    """Encrypt all stored jobs with the first key of SIMMER_ENCRYPTION_KEYS; decrypt them if the first is `off`.
+    """Encrypt all stored jobs and webhook secrets with the first key of SIMMER_ENCRYPTION_KEYS; decrypt them if the
+    first is `off`.
 
-    Harmless beside running processes, and when it is run again. Exit code 1 if some jobs are left.
+    Harmless beside running processes, and when it is run again. Exit code 1 if some are left.
     """
     container = _container()
-    click.echo(f"Jobs rewritten: {container.encryption.rotate()}", err=as_json)
+    click.echo(f"Rewritten: {container.encryption.rotate()}", err=as_json)
     uses = container.encryption.status()
     _show_uses(uses, as_json)
     wanted = KeyState.CURRENT if container.sealer.current else KeyState.NO_KEY
-    if any(use.jobs for use in uses if use.state is not wanted):
-        raise click.ClickException("Some jobs are left: run it again, and give it all keys that jobs need.")
-
-
-@cli.group()
-def models() -> None:
-    """Work with the models file."""
-
-
-@models.command("check")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
-def check_models(path: Path | None) -> None:
-    """Check a models file: PATH, or the one that SIMMER_MODELS names."""
-    settings = load_settings()
-    if path is None:
-        settings.require("models")
-    catalog = load_catalog(path or settings.models or Path())
-    for name, model in catalog.models.items():
-        limits = model.limits(settings.default_limits)
-        server = f"{model.upstream} ({catalog.upstreams[model.upstream].base_url})"
-        click.echo(
-            f"{name} -> {model.model or name} on {server}: "
-            f"{limits.soft_time_limit:g} s, hard {limits.time_limit:g} s, {limits.max_attempts} attempts"
-        )
-    if missing := catalog.missing_keys():
-        raise click.ClickException(f"Not set in this environment: {', '.join(missing)}.")
+    if any(use.jobs or use.secrets for use in uses if use.state is not wanted):
+        raise click.ClickException("Some are left: run it again, and give it all keys that they need.")
 
 
 @cli.command("settings")
@@ -228,13 +212,15 @@ def _show_new_key(record: KeyRecord, key: str, as_json: bool) -> None:
 
 def _show_uses(uses: Sequence[KeyUse], as_json: bool) -> None:
     if as_json:
-        shown = [{"key": use.key_id, "state": use.state.value, "jobs": use.jobs} for use in uses]
+        shown = [
+            {"key": use.key_id, "state": use.state.value, "jobs": use.jobs, "secrets": use.secrets} for use in uses
+        ]
         click.echo(json.dumps(shown, indent=2))
         return
-    row = "{:<32}  {:<13}  {}"
-    click.echo(row.format("KEY", "STATE", "JOBS"))
+    row = "{:<32}  {:<13}  {:<8}  {}"
+    click.echo(row.format("KEY", "STATE", "JOBS", "WEBHOOK SECRETS"))
     for use in uses:
-        click.echo(row.format(use.key_id or "-", use.state, use.jobs))
+        click.echo(row.format(use.key_id or "-", use.state, use.jobs, use.secrets))
 
 
 def _key_json(record: KeyRecord) -> dict[str, Any]:

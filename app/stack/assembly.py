@@ -125,6 +125,7 @@ def _start(settings: Settings, options: Options, home: Path, supervisor: Supervi
         flower_password=login.password,
         database_url=backends.database_url,
         broker_url=backends.broker_url,
+        models=str(backends.models),
         model_url=backends.model_url,
     )
 

@@ -21,6 +21,8 @@ class Addresses:
     flower_password: str
     database_url: str
     broker_url: str
+    models: str
+    """Path of the models file."""
     model_url: str | None
 
 
@@ -38,6 +40,9 @@ class RunFile:
 
 
 def with_running_stack(settings: Settings) -> Settings:
-    """`settings` with the database and the broker of the stack that runs in their home, if one does."""
+    """`settings` with the database, the broker and the models of the stack that runs in their home, if one does."""
     found = read_json(settings.home / FILE_NAME)
-    return settings.model_copy(update={name: found[name] for name in ("database_url", "broker_url") if name in found})
+    update: dict[str, object] = {name: found[name] for name in ("database_url", "broker_url") if name in found}
+    if settings.models is None and "models" in found:
+        update["models"] = Path(found["models"])
+    return settings.model_copy(update=update)

@@ -20,6 +20,7 @@ ADDRESSES = Addresses(
     flower_password="flower-password",
     database_url="postgresql://simmer:x@127.0.0.1:1/simmer",
     broker_url="redis://:x@127.0.0.1:2/0",
+    models="/home/models.toml",
     model_url=None,
 )
 
