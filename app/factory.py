@@ -2,15 +2,21 @@
 
 from flask import Flask
 
-from app.api import context, errors, limits, ops
+from app.adapters import tracing
+from app.adapters.metrics import ApiMetrics
+from app.api import context, errors, limits, metrics, ops
 from app.api.backpressure import Backpressure, Gate
 from app.api.docs import routes as docs
 from app.api.freddy import routes as freddy
 from app.api.openai import routes as openai
 from app.api.openapi import routes as openapi
+from app.api.tracing import Traced
+from app.api.webhooks import routes as webhooks
 from app.container import Container
+from app.domain.tracing import is_on
 from app.logs import configure
 from app.settings import Settings, load_settings
+from app.ui import routes as ui
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -31,10 +37,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Werkzeug would answer `//` with a redirect, in HTML.
     app.url_map.merge_slashes = False
     app.extensions["simmer"] = container
+    counted = app.extensions["metrics"] = ApiMetrics()
+    gate = Gate(settings.max_concurrent_requests)
+    metrics.register(counted, container, gate)
     errors.register(app)
     limits.register(app)
     context.register(app)
-    for blueprint in (freddy.blueprint, openai.blueprint, ops.blueprint, openapi.blueprint, docs.blueprint):
-        app.register_blueprint(blueprint)
-    app.wsgi_app = Backpressure(app.wsgi_app, Gate(settings.max_concurrent_requests))  # type: ignore[method-assign]
+    for routes in (freddy, openai, webhooks, ops, metrics, openapi, docs, ui):
+        app.register_blueprint(routes.blueprint)
+    app.wsgi_app = Backpressure(app.wsgi_app, gate, counted.refused)  # type: ignore[method-assign]
+    tracing.start(settings, "api")
+    if is_on():
+        app.wsgi_app = Traced(app.wsgi_app)  # type: ignore[method-assign]
     return app

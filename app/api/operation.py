@@ -36,6 +36,8 @@ class Answer:
     """Names in `openapi.headers`, beside those that every answer has."""
     examples: Mapping[str, JSON] = field(default_factory=dict)
     media_type: str = "application/json"
+    other_media_types: tuple[str, ...] = ()
+    """What the body may be instead."""
 
 
 @dataclass(frozen=True, slots=True)

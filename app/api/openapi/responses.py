@@ -34,7 +34,8 @@ def _answer(answer: Answer, references: Mapping[Any, JSON], counted: tuple[str, 
             **({"examples": examples} if examples else {}),
         }
     elif answer.media_type != "application/json":
-        content[answer.media_type] = {"schema": {"type": "string"}}
+        for media_type in (answer.media_type, *answer.other_media_types):
+            content[media_type] = {"schema": {"type": "string"}}
     if answer.events:
         content["text/event-stream"] = {"schema": _frame(references[answer.events])}
     return {

@@ -1,0 +1,68 @@
+"""One Simmer and one Chromium for all tests of the page; without Chromium they are skipped, and the summary says so."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from app.container import Container
+from app.settings import Settings
+from tests.browser.stage import CHROMIUM, MISSING, TIMEOUT, Stage, Visit, launch
+from tests.cluster import Cluster, environment
+from tests.conftest import fresh_broker, fresh_database, write_models
+from tests.upstream.client import MockUpstream
+
+NAMED = '[models."gpt-4.1"]\nupstream = "mock"\n[models."gpt-4.1-mini"]\nupstream = "mock"\n'
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a browser where there is none."""
+    if CHROMIUM is None:
+        for item in items:
+            if {"stage", "browser"}.intersection(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.skip(reason=MISSING))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it where nobody can overlook it."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if MISSING in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_sep("!", f"{len(skipped)} tests were not run", red=True, bold=True)
+        terminalreporter.write_line(MISSING, red=True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The machine's Chromium."""
+    expect.set_options(timeout=TIMEOUT)
+    with sync_playwright() as playwright, launch(playwright.chromium) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def stage(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: str,
+    valkey: str,
+    upstream_server: MockUpstream,
+    browser: Browser,
+) -> Iterator[Stage]:
+    """A whole Simmer and a browser."""
+    folder = tmp_path_factory.mktemp("page")
+    models = write_models(folder, upstream_server)
+    models.write_text(models.read_text() + NAMED)
+    with fresh_database(postgres) as database_url:
+        env = environment(database_url, fresh_broker(valkey), models)
+        with Cluster(folder, env) as cluster:
+            worker = cluster.worker()
+            container = Container(Settings(database_url=database_url))
+            yield Stage(cluster.api(), container.keys, upstream_server, worker, browser)
+            container.database.close()
+
+
+@pytest.fixture
+def visit(stage: Stage) -> Iterator[Visit]:
+    """A tab that is signed in, and has no jobs yet."""
+    with stage.visit() as made:
+        made.sign_in()
+        yield made
