@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 NODE   := tests/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz soak bench lint format lock clean
+.PHONY: help setup demo up test fuzz soak bench docs lint format lock clean
 
 help:  ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,11 +48,16 @@ soak: setup  ## Break things at random under load, and check that nothing is los
 bench: setup  ## Measure against floors and peers, some 15 minutes (NAMES='create poll' picks some)
 	@$(BIN)/python -m benchmarks $(NAMES)
 
+docs: setup  ## Build the docs as a site into site/, for a browser or any web server
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html is there."
+
 lint: setup  ## ruff, mypy --strict, import contracts, bandit, pip-audit
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/mypy .ci/audit.py
+	@$(BIN)/mypy docs/generators/hooks.py docs/generators/http_reference.py
 	@$(BIN)/lint-imports
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app workers migrations
 	@$(BIN)/python .ci/audit.py $(if $(AUDIT_REQUIRED),--required) requirements-dev.lock requirements.lock deploy/build.lock
@@ -71,5 +76,5 @@ lock: setup  ## Resolve all locks anew (UPGRADE=--upgrade takes the newest relea
 
 clean:  ## Remove the environment, the default home and caches
 	@test ! -x $(BIN)/simmer || $(BIN)/simmer destroy --yes
-	rm -rf $(VENV) $(dir $(NODE)) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(dir $(NODE)) site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

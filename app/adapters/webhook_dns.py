@@ -64,4 +64,3 @@ class NameServers:
         # The first of the servers may be down.
         resolver.timeout = PATIENCE / 3
         return resolver
-

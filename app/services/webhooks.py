@@ -16,7 +16,7 @@ from app.db.engine import Database
 from app.db.webhook_deliveries import DeliveryFilter
 from app.db.webhook_endpoints import EndpointFilter
 from app.domain.errors import IllegalMoveError, InvalidKeyError, InvalidRequestError, NotFoundError
-from app.domain.ids import new_id
+from app.domain.ids import ENDPOINT, new_id, prefixed
 from app.domain.ports import Dispatcher
 from app.domain.webhook_sending import WebhookSender
 from app.domain.webhooks import SUBSCRIBABLE, Delivery, Endpoint, SigningSecret, event_types
@@ -71,7 +71,7 @@ class WebhookService:
             wanted = _names(SUBSCRIBABLE if events is None else events)
             endpoint = db.add(connection, api_key_id, checked, wanted, description)
             secret = _secret(connection, api_key_id, endpoint.id)
-        log.info("webhook endpoint created", extra={"fields": {"endpoint": endpoint.id}})
+        log.info("webhook endpoint created", extra={"fields": {"endpoint_id": prefixed(ENDPOINT, endpoint.id)}})
         return endpoint, secret
 
     def get(self, api_key_id: UUID, endpoint_id: UUID | None) -> Endpoint:
@@ -129,7 +129,7 @@ class WebhookService:
         with self.database.transaction() as connection:
             db.lock_owner(connection, api_key_id)
             db.remove(connection, api_key_id, endpoint.id)
-        log.info("webhook endpoint deleted", extra={"fields": {"endpoint": endpoint.id}})
+        log.info("webhook endpoint deleted", extra={"fields": {"endpoint_id": prefixed(ENDPOINT, endpoint.id)}})
 
     def rotate_secret(self, api_key_id: UUID, endpoint_id: UUID | None, *, overlap: float) -> SigningSecret:
         """A new secret for the endpoint, shown this once; the one before signs as well for `overlap` seconds."""

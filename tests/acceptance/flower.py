@@ -20,9 +20,9 @@ class Flower:
     url: str
 
     @classmethod
-    def start(cls, cluster: Cluster) -> Self:
+    def start(cls, cluster: Cluster, *options: str) -> Self:
         port = free_port()
-        argv = ["celery", "-A", "workers.celery_app", "flower", "--address=127.0.0.1", f"--port={port}"]
+        argv = ["celery", "-A", "workers.celery_app", "flower", "--address=127.0.0.1", f"--port={port}", *options]
         cluster.start("flower", argv, {"FLOWER_BASIC_AUTH": AUTH}).wait_log("Visit me at", 60)
         flower = cls(f"http://127.0.0.1:{port}")
         wait_until(lambda: flower.ask("/api/workers?refresh=1"), 60, "Flower knows the worker")
@@ -30,13 +30,21 @@ class Flower:
 
     def ask(self, path: str, method: str = "GET") -> Any:
         """The reply's JSON; None for an error status or no reply."""
-        token = base64.b64encode(AUTH.encode()).decode()
-        request = Request(self.url + path, method=method, headers={"Authorization": f"Basic {token}"})
         try:
-            with urlopen(request, timeout=20) as reply:
-                return json.load(reply)
+            return json.loads(self._read(path, method))
         except OSError:
             return None
+
+    def page(self, path: str) -> str:
+        """A page as HTML."""
+        return self._read(path, "GET").decode()
+
+    def _read(self, path: str, method: str) -> bytes:
+        token = base64.b64encode(AUTH.encode()).decode()
+        request = Request(self.url + path, method=method, headers={"Authorization": f"Basic {token}"})
+        with urlopen(request, timeout=20) as reply:
+            read: bytes = reply.read()
+        return read
 
     def task(self, task_id: str) -> Any:
         """What Flower knows of the task; None if nothing."""
@@ -46,10 +54,10 @@ class Flower:
         """Wait until Flower shows the task in this state."""
         wait_until(lambda: (self.task(task_id) or {}).get("state") == state, timeout, f"{task_id} {state} in Flower")
 
-    def status_without_auth(self, path: str) -> int:
+    def status_without_auth(self, path: str, method: str = "GET") -> int:
         """The status of an anonymous request."""
         try:
-            with urlopen(self.url + path, timeout=20) as reply:
+            with urlopen(Request(self.url + path, method=method), timeout=20) as reply:
                 return int(reply.status)
         except HTTPError as error:
             with error:

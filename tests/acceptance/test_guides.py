@@ -77,7 +77,7 @@ def _folder(language: str) -> Path:
     return ROOT / "tests" / "node" if language == "javascript" else ROOT
 
 
-@pytest.mark.parametrize("page", ["../README.md", "guides/from-celery.md", *PAGES])
+@pytest.mark.parametrize("page", ["../README.md", "guides/from-celery.md", "guides/webhooks.md", *PAGES])
 def test_every_link_leads_somewhere(page: str) -> None:
     path = (DOCS / page).resolve()
     for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", path.read_text()):

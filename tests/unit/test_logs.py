@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -55,6 +56,12 @@ def test_json_gives_it_all_back() -> None:
     assert line["message"] == line["job_id"] == NASTY
     assert (line["level"], line["logger"], line["ms"]) == ("info", "simmer.test", 1.5)
     assert line["at"].endswith("+00:00")
+
+
+def test_a_job_has_the_id_that_clients_know() -> None:
+    made = record(fields={"job_id": UUID("0198f3c2-a1b4-7d0c-9e5f-2a6b8c7d1e03")})
+    assert json.loads(JsonFormatter().format(made))["job_id"] == "resp_0198f3c2a1b47d0c9e5f2a6b8c7d1e03"
+    assert TextFormatter().format(made).endswith("job_id=resp_0198f3c2a1b47d0c9e5f2a6b8c7d1e03")
 
 
 def test_json_with_an_exception_is_still_one_line() -> None:
