@@ -10,19 +10,29 @@ from app.adapters.events import RedisEventLog
 from app.adapters.queue import CeleryDispatcher, api_celery_config
 from app.adapters.rate_limiter import RedisRateLimiter
 from app.adapters.redis_client import redis_client
-from app.adapters.sealer import AesGcmSealer
+from app.adapters.webhook_sender import HttpWebhookSender
 from app.db.engine import Database
+from app.domain.encryption import NoSealer
+from app.domain.ports import Sealer
+from app.domain.webhook_addresses import Networks, parse_networks
+from app.services.administration import AdministrationService
 from app.services.admission import AdmissionService
+from app.services.deliveries import DeliveryService
 from app.services.encryption import EncryptionService
 from app.services.execution import ExecutionService
 from app.services.health import HealthService
+from app.services.job_webhooks import JobWebhooks
 from app.services.jobs import JobService
 from app.services.keys import KeyService
 from app.services.leases import Leases
 from app.services.maintenance import MaintenanceService
+from app.services.metrics import MetricsService
 from app.services.stream_writer import StreamPublisher
 from app.services.streams import StreamService
+from app.services.vitals import VitalsService
 from app.services.waiting import WaitService, Watch
+from app.services.webhook_maintenance import WebhookMaintenance
+from app.services.webhooks import WebhookService
 from app.settings import Settings
 from app.upstreams.catalog import Catalog, load_catalog
 from app.upstreams.registry import UpstreamRegistry
@@ -46,8 +56,13 @@ class Container:
         return Database(self.settings, pool_timeout=pool_timeout, sealer=self.sealer)
 
     @cached_property
-    def sealer(self) -> AesGcmSealer:
+    def sealer(self) -> Sealer:
         """Encrypts what stands at rest, if there are keys for it."""
+        if not self.settings.encryption_keys:
+            return NoSealer()
+        # `cryptography` is 10 MB, for a process that has nothing to encrypt.
+        from app.adapters.sealer import AesGcmSealer  # noqa: PLC0415 - see above
+
         return AesGcmSealer(self.settings.key_ring)
 
     @cached_property
@@ -98,6 +113,7 @@ class Container:
             self.event_log,
             self.catalog,
             self.admission,
+            self.job_webhooks,
             self.settings,
         )
 
@@ -153,6 +169,21 @@ class Container:
         )
 
     @cached_property
+    def administration(self) -> AdministrationService:
+        """What an administrator does with the jobs of all keys."""
+        return AdministrationService(self.database, self.dispatcher, self.doorbell, self.event_log, self.settings)
+
+    @cached_property
+    def vitals(self) -> VitalsService:
+        """How the service is doing, by its database."""
+        return VitalsService(self.database, self.settings)
+
+    @cached_property
+    def metrics(self) -> MetricsService:
+        """What the exporter shows."""
+        return MetricsService(self.database, self.catalog)
+
+    @cached_property
     def encryption(self) -> EncryptionService:
         """The keys that the stored jobs are sealed with."""
         return EncryptionService(self.database, self.sealer)
@@ -161,3 +192,33 @@ class Container:
     def maintenance(self) -> MaintenanceService:
         """The sweep and the purge."""
         return MaintenanceService(self.database, self.dispatcher, self.doorbell, self.event_log, self.settings)
+
+    @cached_property
+    def webhook_sender(self) -> HttpWebhookSender:
+        """The way out to webhook endpoints."""
+        servers = [server for server in self.settings.webhook_nameservers.split(",") if server]
+        return HttpWebhookSender(self._webhook_networks, nameservers=servers, timeout=self.settings.webhook_timeout)
+
+    @property
+    def _webhook_networks(self) -> Networks:
+        return parse_networks(self.settings.webhook_allowed_networks)
+
+    @cached_property
+    def webhooks(self) -> WebhookService:
+        """What owners of webhook endpoints do."""
+        return WebhookService(self.database, self.webhook_sender, self.dispatcher)
+
+    @cached_property
+    def job_webhooks(self) -> JobWebhooks:
+        """The webhooks that single jobs come with."""
+        return JobWebhooks(self.database, self.webhook_sender, self._webhook_networks)
+
+    @cached_property
+    def deliveries(self) -> DeliveryService:
+        """What delivers webhooks."""
+        return DeliveryService(self.database, self.webhook_sender, self.dispatcher, self.settings)
+
+    @cached_property
+    def webhook_maintenance(self) -> WebhookMaintenance:
+        """The sweep and the purge of webhooks."""
+        return WebhookMaintenance(self.database, self.dispatcher, self.settings)

@@ -15,6 +15,7 @@ from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
 from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders, LimitRequestLine, ParseException
 
+from app.adapters import metric_files
 from app.api.backpressure import aside
 from app.api.draining import DrainingWorker
 from app.api.headers import EVERY
@@ -49,6 +50,30 @@ secure_scheme_headers: dict[str, str] = {}
 
 # Here, in the master: its workers inherit the limit.
 raise_limit()
+
+
+def on_starting(server: Any) -> None:
+    """Make the folder in which all processes count together."""
+    made = metric_files.make(server.cfg.worker_tmp_dir)
+    os.chown(made, server.cfg.uid, server.cfg.gid)
+    on_reload(server)
+
+
+def on_reload(server: Any) -> None:
+    """Have the processes that are forked from here on know the folder."""
+    where = metric_files.folder()
+    server.cfg.set("raw_env", [*server.cfg.raw_env, f"{metric_files.VARIABLE}={where}"])
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Keep what an ended process counted, and drop its gauges, however it ended."""
+    metric_files.forget(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Leave nothing behind."""
+    metric_files.remove()
+
 
 # Bytes of a body after which others get their turn.
 _TURN = 65_536

@@ -208,8 +208,7 @@ class Settings(BaseSettings):
     )
     webhook_nameservers: str = Field(
         default="",
-        description="Name servers that webhooks' names are looked up with, `10.0.0.2,10.0.0.3:5353`; the system's when "
-        "this is not set.",
+        description="Name servers for webhooks, `10.0.0.2,10.0.0.3:5353`; the system's when this is not set.",
     )
 
     metrics_token: str = Field(
@@ -218,6 +217,7 @@ class Settings(BaseSettings):
     trace_upstream: bool = Field(
         default=True, description="Whether traces go on in the model servers, by a `traceparent` header."
     )
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe log lines that are written."
     )

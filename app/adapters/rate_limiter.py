@@ -79,6 +79,11 @@ class RedisRateLimiter:
         self._probe = threading.BoundedSemaphore(1)
         self._down = False
 
+    @property
+    def alone(self) -> bool:
+        """Whether this process counts for itself, because Redis does not answer."""
+        return self._down
+
     def hit(self, bucket: Bucket, api_key_id: UUID, rate: Rate) -> Standing:
         """Count a request if the rate allows it, and say where the key stands now.
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NEVER_REFUSED = {"/healthz", "/readyz"}
-"""A busy process must not be taken for a broken one, and killed."""
+NEVER_REFUSED = {"/healthz", "/readyz", "/metrics"}
+"""A busy process must not be taken for a broken one, and killed; and it must say how busy it is."""
 CREATES = 0.5
 """The part of the places that creates may take: a create costs three times a poll, and makes more polls."""
 ONE_KEY = 0.75
@@ -126,9 +126,10 @@ def aside() -> Iterator[None]:
 class Backpressure:
     """WSGI middleware. A request counts until the app has its answer: streams don't while they are read."""
 
-    def __init__(self, app: "WSGIApplication", gate: Gate) -> None:
-        """Let in what `gate` has a place for."""
+    def __init__(self, app: "WSGIApplication", gate: Gate, count: Callable[[str], None]) -> None:
+        """Let in what `gate` has a place for; `count` each refusal, by its code."""
         self._app = app
+        self._count = count
         self._gate = gate
         self._pauses = cycle(PAUSES)
         self._refused = 0
@@ -151,6 +152,7 @@ class Backpressure:
 
     def _refuse(self, start_response: "StartResponse") -> Iterable[bytes]:
         request_id = f"req_{secrets.token_hex(16)}"
+        self._count("overloaded")
         self._log(request_id)
         headers = [
             ("Content-Type", "application/json"),

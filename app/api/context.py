@@ -13,8 +13,10 @@ from flask import Flask, Response, current_app, g, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException, NotFound
 
+from app.adapters.metrics import ApiMetrics
 from app.api.headers import EVERY
 from app.api.limits import charge
+from app.api.tracing import answered
 from app.container import Container
 from app.domain.errors import InsufficientScopeError, InvalidRequestError
 from app.domain.rates import Bucket
@@ -34,6 +36,11 @@ _PARAMETER = re.compile(r"\s*[\w!#$%&'*+.^`|~-]+\s*=", re.ASCII)
 def container() -> Container:
     """The parts of this process."""
     return cast("Container", current_app.extensions["simmer"])
+
+
+def metrics() -> ApiMetrics:
+    """What this process counts."""
+    return cast("ApiMetrics", current_app.extensions["metrics"])
 
 
 def caller() -> Caller:
@@ -113,12 +120,16 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     set_already = {name.lower() for name, _ in response.headers}
     response.headers.extend((name, value) for name, value in EVERY.items() if name.lower() not in set_already)
+    # The rule, not the path: what a client puts into an unknown path is its own secret.
+    route = request.url_rule.rule if request.url_rule else "-"
+    seconds = time.monotonic() - g.started_at
+    metrics().answered(route, request.method, response.status_code, seconds, g.get("error_code"))
+    answered(request.method, route, response.status_code, g.request_id)
     fields = {
         "method": request.method,
-        # The rule, not the path: what a client puts into an unknown path is its own secret.
-        "route": request.url_rule.rule if request.url_rule else "-",
+        "route": route,
         "status": response.status_code,
-        "ms": round((time.monotonic() - g.started_at) * 1000, 1),
+        "ms": round(seconds * 1000, 1),
     }
     client_id = request.headers.get("X-Client-Request-Id", "")
     if _CLIENT_REQUEST_ID.fullmatch(client_id):

@@ -57,6 +57,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no typ
         servers = [self._open(listener) for listener in self.sockets]
         while self.alive:
             self.notify()
+            self._flask.extensions["metrics"].sample()
             gevent.sleep(1.0)
         for server in servers:
             _close(server)

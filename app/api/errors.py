@@ -3,7 +3,7 @@
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, g, jsonify
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.domain.errors import (
@@ -74,6 +74,7 @@ _HTTP_ERRORS = {
 
 def body(message: str, kind: str, code: str, param: str | None = None, **more: str) -> Response:
     """The error in its one shape; all four keys are always there."""
+    g.error_code = code
     return jsonify({"error": {"message": message, "type": kind, "param": param, "code": code, **more}})
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
-from app.api.context import container
+from app.adapters.metrics import ApiMetrics
+from app.api.context import container, metrics
 from app.api.dialect import Dialect
 from app.container import Container
 from app.domain.errors import UnavailableError
@@ -33,7 +34,7 @@ def stream(dialect: Dialect, job: Job, after: int = -1, *, cancel_when_dropped: 
     `cancel_when_dropped`: a reader that leaves before the end takes the job with it.
     """
     connection = request.environ.get("gunicorn.socket")
-    frames = _Frames(container(), dialect, job, after, connection, cancel_when_dropped)
+    frames = _Frames(container(), metrics(), dialect, job, after, connection, cancel_when_dropped)
     # Proxies such as nginx would gather the frames otherwise.
     headers = {"X-Accel-Buffering": "no"}
     return Response(frames.send(), content_type="text/event-stream; charset=utf-8", headers=headers)
@@ -42,6 +43,7 @@ def stream(dialect: Dialect, job: Job, after: int = -1, *, cancel_when_dropped: 
 @dataclass(slots=True)
 class _Frames:
     services: Container
+    metrics: ApiMetrics
     dialect: Dialect
     job: Job
     after: int
@@ -50,6 +52,10 @@ class _Frames:
 
     def send(self) -> Iterator[bytes]:
         """All frames. The server closes this generator when a write fails."""
+        with self.metrics.streaming():
+            yield from self._send()
+
+    def _send(self) -> Iterator[bytes]:
         ended = False
         events = self.services.streams.read(self.job, self.after)
         written_at = time.monotonic()

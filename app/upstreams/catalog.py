@@ -68,14 +68,18 @@ class Catalog(BaseModel):
         return self
 
     def resolve(self, name: str) -> Model:
-        """The entry for a public name: the name itself, else the longest pattern that matches it.
+        """The entry for a public name. Raises ModelNotFoundError if there is none."""
+        return self.models[self.entry(name)]
+
+    def entry(self, name: str) -> str:
+        """What the entry for a public name is called: the name itself, else the longest pattern that matches it.
 
         Raises ModelNotFoundError if there is none.
         """
         patterns = [pattern for pattern in self.models if fnmatchcase(name, pattern)]
         if name not in self.models and not patterns:
             raise ModelNotFoundError("There is no such model. Ask the administrator which are served.", param="model")
-        return self.models[name if name in self.models else max(patterns, key=len)]
+        return name if name in self.models else max(patterns, key=len)
 
     def public_names(self) -> list[str]:
         """Names to show clients: those of the file, and what a pattern stands for where that name works, too."""

@@ -10,6 +10,7 @@ from openai import DefaultHttpxClient, OpenAI, OpenAIError
 
 from app.domain.ids import public_id
 from app.domain.requests import JSON
+from app.domain.tracing import outgoing
 from app.upstreams import reading
 from app.upstreams.failures import broken_stream, invalid_answer, upstream_error
 from app.upstreams.sse import event_data
@@ -81,7 +82,7 @@ class ModelServer:
             cast_to=httpx2.Response,
             body=body,
             options={
-                "headers": {"X-Client-Request-Id": public_id(job_id)},
+                "headers": {"X-Client-Request-Id": public_id(job_id), **outgoing()},
                 "timeout": httpx2.Timeout(timeout, connect=min(timeout, self._connect_timeout)),
             },
             stream=stream,

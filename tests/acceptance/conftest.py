@@ -9,6 +9,7 @@ from app.container import Container
 from app.settings import Settings
 from tests.cluster import Client, Cluster, environment
 from tests.conftest import fresh_database, write_models
+from tests.dns_server import DnsServer
 from tests.upstream.client import MockUpstream
 
 SCOPES = ["responses:read", "responses:write"]
@@ -41,9 +42,12 @@ def shared(
 ) -> Iterator[Client]:
     """A client of a whole Simmer that all tests share which neither kill nor configure anything."""
     folder = tmp_path_factory.mktemp("shared")
-    with fresh_database(postgres) as database_url:
+    with fresh_database(postgres) as database_url, DnsServer() as dns:
+        # The host of the examples' webhooks, which nobody delivers here.
+        dns.answer("example.com", ["192.88.98.1"])
         models = write_models(folder, upstream_server)
-        with Cluster(folder, environment(database_url, valkey, models)) as made:
+        settings = {"SIMMER_WEBHOOK_NAMESERVERS": dns.address}
+        with Cluster(folder, environment(database_url, valkey, models, **settings)) as made:
             made.worker()
             made.system()
             key = Container(Settings(database_url=database_url)).keys.create("shared", SCOPES)[1]

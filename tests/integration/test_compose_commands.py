@@ -110,13 +110,14 @@ def places(broker_url: str, models_file: Path, tmp_path: Path) -> dict[str, str]
         "0.0.0.0": "127.0.0.1",
         "8000": str(free_port()),
         "5555": str(free_port()),
+        "9188": str(free_port()),
     }
 
 
 DATABASE = "postgresql://simmer:pgpassword@postgres:5432/simmer"
 
 
-@pytest.mark.parametrize("name", ["api", "worker", "sync", "system", "beat", "flower"])
+@pytest.mark.parametrize("name", ["api", "worker", "sync", "system", "webhooks", "beat", "exporter", "flower"])
 def test_service_is_healthy_notices_a_hang_and_ends_on_sigterm(
     name: str, tmp_path: Path, database_url: str, places: dict[str, str]
 ) -> None:

@@ -18,7 +18,7 @@ from tests.compose import ROOT, load_compose, substitute, variables
 Compose = dict[str, Any]
 Rule = Callable[[Compose], Iterator[str]]
 
-SIMMER = ("migrate", "api", "worker", "sync", "system", "webhooks", "beat", "flower")
+SIMMER = ("migrate", "api", "worker", "sync", "system", "webhooks", "beat", "exporter", "flower")
 IMAGES = {"postgres": "postgres:18", "valkey": "valkey/valkey:9"}
 DATA = {"postgres": "postgres:/var/lib/postgresql", "valkey": "valkey:/data"}
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|AUTH|TOKEN|API_KEY")

@@ -77,6 +77,11 @@ def test_a_planted_import_breaks_its_contract_alone(verdicts: dict[str | None, l
 
 def loaded(modules: str) -> set[str]:
     """Top-level packages that a fresh interpreter has loaded after importing `modules`."""
+    return {module.partition(".")[0] for module in loaded_modules(modules)}
+
+
+def loaded_modules(modules: str) -> set[str]:
+    """All that it has loaded."""
     code = f"import {modules}, sys; print(*sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -91,11 +96,11 @@ def loaded(modules: str) -> set[str]:
         timeout=DEADLINE,
         check=True,
     )
-    return {module.partition(".")[0] for module in run.stdout.split()}
+    return set(run.stdout.split())
 
 
 def test_workers_do_not_load_flask() -> None:
-    found = loaded("workers.celery_app, workers.jobs, workers.maintenance, workers.process")
+    found = loaded("workers.celery_app, workers.jobs, workers.maintenance, workers.process, workers.webhooks")
     assert {"celery", "workers", "app"} <= found
     assert not {"flask", "werkzeug", "jinja2"} & found
 
@@ -105,7 +110,14 @@ def test_who_serves_does_without_what_others_need(modules: str) -> None:
     """A process has these for good: alembic and what it imports take 8 MB, an SDK 13 MB."""
     found = loaded(modules)
     assert {"app", "sqlalchemy"} <= found
-    assert not {"alembic", "mako", "pygments", "openai"} & found
+    assert not {"alembic", "mako", "pygments", "openai", "google"} & found
+
+
+@pytest.mark.parametrize("modules", ["app.gunicorn, app.factory", "workers.celery_app, workers.process"])
+def test_who_does_not_trace_does_without_what_makes_and_sends_spans(modules: str) -> None:
+    """redis-py loads the SDK's metrics, unasked, wherever it is installed; the rest is up to us."""
+    found = loaded_modules(modules)
+    assert not {"app.adapters.otel", "opentelemetry.sdk.trace", "opentelemetry.proto", "opentelemetry.exporter"} & found
 
 
 def test_the_domain_loads_the_standard_library_alone() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 Ended = Literal["answered", "client_closed", "reset", "closed", "cut", "stopped", "failed", "lost"]
-HEADERS_OF_INTEREST = ("authorization", "x-client-request-id", "idempotency-key", "user-agent")
+HEADERS_OF_INTEREST = ("authorization", "x-client-request-id", "idempotency-key", "user-agent", "traceparent")
 _PROMPT_END = 1_000
 _BODY_BYTES = 64 * 2**20
 

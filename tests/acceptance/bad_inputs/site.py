@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 
 from app.container import Container
+from app.db import endings
 from app.db import jobs as db
 from app.domain.ids import parse_public_id
 from app.domain.jobs import Claim, Completed, Usage
@@ -18,7 +19,7 @@ from tests.acceptance.bad_inputs.raw import Connection, Headers, Reply, ask, req
 CANARY = "canary-5b0e"
 """Stands in everything that is refused, and must never come back."""
 JSON_TYPE = ("Content-Type", "application/json")
-SCOPES = ("responses:read", "responses:write")
+SCOPES = ("responses:read", "responses:write", "webhooks")
 _ANSWER = [
     {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi.", "annotations": []}]}
 ]
@@ -91,7 +92,7 @@ class Site:
         """Do a worker's work on a queued job."""
         claim = self.start(job_id)
         with self.container.database.transaction() as connection:
-            assert db.settle(connection, claim, Completed(_ANSWER, Usage(1, 1, 2)), retention=3600)
+            assert endings.settle(connection, claim, Completed(_ANSWER, Usage(1, 1, 2)), retention=3600)
 
     def new_key(self, *scopes: str, lifetime: float | None = None, overrides: Overrides | None = None) -> str:
         """The key of another caller, with the usual scopes if none are named."""

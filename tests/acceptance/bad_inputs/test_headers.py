@@ -40,13 +40,13 @@ def every_request(site: Site) -> Iterator[tuple[str, str]]:
 
 
 def test_every_route(site: Site) -> None:
-    own = {"/docs": {"Cache_Control": "no-cache"}, "/openapi.json": {"Cache_Control": "no-cache"}}
+    own = {address: {"Cache_Control": "no-cache"} for address in ("/", "/docs", "/openapi.json")}
     seen = 0
     for method, address in every_request(site):
         for key in (site.key, CANARY):
             reply = site.ask(method, address, {} if method == "POST" else None, [CLOSE], key=key)
             expected = dict(own.get(address, {}))
-            if address == "/docs":
+            if address in {"/", "/docs"}:
                 expected["Content_Security_Policy"] = reply.header("Content-Security-Policy") or ""
             assert stray(reply, **expected) == {}, (method, address, reply.status)
             seen += 1

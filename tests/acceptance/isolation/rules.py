@@ -18,9 +18,9 @@ NOT_FOUND: Verdict = (404, "not_found")
 
 @dataclass(frozen=True)
 class Rule:
-    """Without a scope the route is public. One that is `owned` is about one job, which is its owner's alone."""
+    """Without a scope the route is public. One that is `owned` is about one job or endpoint, its owner's alone."""
 
-    scope: Literal["responses:read", "responses:write"] | None = None
+    scope: Literal["responses:read", "responses:write", "webhooks"] | None = None
     owned: bool = False
 
     @property
@@ -39,16 +39,23 @@ class Rule:
 PUBLIC = Rule()
 READ, WRITE = Rule("responses:read"), Rule("responses:write")
 READ_OWN, WRITE_OWN = Rule("responses:read", owned=True), Rule("responses:write", owned=True)
+HOOKS, HOOKS_OWN = Rule("webhooks"), Rule("webhooks", owned=True)
 
 RULES = {
     "GET /healthz": PUBLIC,
     "HEAD /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
     "HEAD /readyz": PUBLIC,
+    "GET /metrics": PUBLIC,
+    "HEAD /metrics": PUBLIC,
     "GET /openapi.json": PUBLIC,
     "HEAD /openapi.json": PUBLIC,
     "GET /docs": PUBLIC,
     "HEAD /docs": PUBLIC,
+    "GET /": PUBLIC,
+    "HEAD /": PUBLIC,
+    "GET /ui/<path:asset>": PUBLIC,
+    "HEAD /ui/<path:asset>": PUBLIC,
     "POST /v1/model/response": WRITE,
     "GET /v1/model/response": READ,
     "HEAD /v1/model/response": READ,
@@ -65,6 +72,24 @@ RULES = {
     "POST /v1/responses/<response_id>/cancel": WRITE_OWN,
     "GET /v1/responses/<response_id>/input_items": READ_OWN,
     "HEAD /v1/responses/<response_id>/input_items": READ_OWN,
+    "POST /v1/webhook_endpoints": HOOKS,
+    "GET /v1/webhook_endpoints": HOOKS,
+    "HEAD /v1/webhook_endpoints": HOOKS,
+    "GET /v1/webhook_endpoints/<endpoint_id>": HOOKS_OWN,
+    "HEAD /v1/webhook_endpoints/<endpoint_id>": HOOKS_OWN,
+    "POST /v1/webhook_endpoints/<endpoint_id>": HOOKS_OWN,
+    "DELETE /v1/webhook_endpoints/<endpoint_id>": HOOKS_OWN,
+    "POST /v1/webhook_endpoints/<endpoint_id>/rotate_secret": HOOKS_OWN,
+    "POST /v1/webhook_endpoints/<endpoint_id>/test": HOOKS_OWN,
+    "POST /v1/webhook_endpoints/<endpoint_id>/replay": HOOKS_OWN,
+    "GET /v1/webhook_endpoints/<endpoint_id>/deliveries": HOOKS_OWN,
+    "HEAD /v1/webhook_endpoints/<endpoint_id>/deliveries": HOOKS_OWN,
+    "GET /v1/webhook_endpoints/<endpoint_id>/deliveries/<event_id>": HOOKS_OWN,
+    "HEAD /v1/webhook_endpoints/<endpoint_id>/deliveries/<event_id>": HOOKS_OWN,
+    "POST /v1/webhook_endpoints/<endpoint_id>/deliveries/<event_id>/replay": HOOKS_OWN,
+    "GET /v1/webhook_secret": HOOKS,
+    "HEAD /v1/webhook_secret": HOOKS,
+    "POST /v1/webhook_secret/rotate": HOOKS,
     "GET /v1/models": READ,
     "HEAD /v1/models": READ,
     "GET /v1/models/<path:name>": READ,
@@ -78,5 +103,5 @@ def rule_of(route: Route) -> Rule:
     return RULES[str(route)]
 
 
-OWNED = tuple(route for route in ROUTES if RULES.get(str(route), PUBLIC).owned)
+OWNED = tuple(route for route in ROUTES if RULES.get(str(route), PUBLIC).owned and "response_id" in route.arguments)
 """The routes that are about one job."""

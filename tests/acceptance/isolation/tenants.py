@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app.db import jobs as db
+from app.db import endings
 from app.domain.deltas import Finish, TextDelta
 from app.domain.events import encode, pack
 from app.domain.jobs import Claim, Failed, Failure, Usage
@@ -86,4 +86,4 @@ def _end(site: Site, claim: Claim, state: str, canary: str) -> None:
     assert outcome
     with site.container.database.transaction() as connection:
         log = pack(events) if state == STREAMED else None
-        assert db.settle(connection, claim, outcome, retention=3600, events=log)
+        assert endings.settle(connection, claim, outcome, retention=3600, events=log)

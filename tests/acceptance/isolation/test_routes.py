@@ -1,18 +1,20 @@
 """Every route of the URL map, with every kind of key: who gets in, and who is told what."""
 
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 import pytest
 from flask import Flask, Response
 
-from app.domain.ids import public_id
+from app.domain.ids import ENDPOINT, EVENT, prefixed, public_id
 from tests import rows
 from tests.acceptance.bad_inputs.raw import Reply
-from tests.acceptance.bad_inputs.routes import NEVER_WAS
+from tests.acceptance.bad_inputs.routes import NEVER_WAS, NO_ENDPOINT, NO_EVENT, WEBHOOK_URL
 from tests.acceptance.bad_inputs.site import SCOPES, Site
 from tests.acceptance.isolation.asking import appearance, ask
 from tests.acceptance.isolation.rules import ALLOWED, PUBLIC, RULES, Rule, Verdict, Who, rule_of
 from tests.acceptance.isolation.url_map import ROUTES, Route, routes_of
+from tests.integration.services.endpoints import deliver
 
 every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
 METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
@@ -28,7 +30,7 @@ def test_a_route_asks_for_the_scope_of_its_rule(route: Route) -> None:
     rule = rule_of(route)
     assert route.operation, f"{route} is declared with no `operation`."
     assert route.operation.scope == rule.scope
-    assert rule.owned == ("response_id" in route.arguments)
+    assert rule.owned == bool(route.arguments & {"response_id", "endpoint_id"})
 
 
 def test_a_new_route_fails_until_it_has_a_rule() -> None:
@@ -45,13 +47,16 @@ def test_a_new_route_fails_until_it_has_a_rule() -> None:
 
 @dataclass(frozen=True)
 class Caller:
-    """A key, and the job that it asks for where a route is about one."""
+    """A key, and the job and the delivery that it asks for where a route is about one."""
 
     key: str | None
     job_id: str
+    endpoint_id: str = NO_ENDPOINT
+    event_id: str = NO_EVENT
 
     def ask(self, site: Site, route: Route) -> Reply:
-        return ask(site.url, route, route.target({"response_id": self.job_id, "name": "gpt-4.1"}), self.key)
+        ids = {"response_id": self.job_id, "endpoint_id": self.endpoint_id, "event_id": self.event_id}
+        return ask(site.url, route, route.target({**ids, "name": "gpt-4.1", "asset": "base.css"}), self.key)
 
 
 def callers(site: Site, rule: Rule) -> dict[Who, Caller]:
@@ -61,16 +66,24 @@ def callers(site: Site, rule: Rule) -> dict[Who, Caller]:
     lacking, lacking_key = keys.create("lacking", sorted(ALL_SCOPES - {rule.scope}))
     revoked, revoked_key = keys.create("revoked", SCOPES)
     keys.revoke(revoked.id)
-    with site.container.database.transaction() as connection:
-        theirs, its_own = (public_id(rows.put(connection, key.id)) for key in (owner, lacking))
+    theirs, its_own = (_things_of(site, key.id) for key in (owner, lacking))
     return {
-        "no key": Caller(None, theirs),
-        "revoked key": Caller(revoked_key, theirs),
-        "expired key": Caller(site.new_key(lifetime=0.001), theirs),
-        "key lacking the scope": Caller(lacking_key, its_own),
-        "other key": Caller(site.new_key(), theirs),
-        "own key": Caller(own_key, theirs),
+        "no key": Caller(None, *theirs),
+        "revoked key": Caller(revoked_key, *theirs),
+        "expired key": Caller(site.new_key(lifetime=0.001), *theirs),
+        "key lacking the scope": Caller(lacking_key, *its_own),
+        "other key": Caller(site.new_key(), *theirs),
+        "own key": Caller(own_key, *theirs),
     }
+
+
+def _things_of(site: Site, key_id: UUID) -> tuple[str, str, str]:
+    """The ids of a job, of a webhook endpoint, and of an event that did not reach it."""
+    with site.container.database.transaction() as connection:
+        job_id = rows.put(connection, key_id)
+        endpoint_id = rows.add_endpoint(connection, key_id, WEBHOOK_URL)
+    event_id = deliver(site.container.database, endpoint_id)
+    return public_id(job_id), prefixed(ENDPOINT, endpoint_id), prefixed(EVENT, event_id)
 
 
 def verdict(route: Route, reply: Reply) -> Verdict:

@@ -149,7 +149,7 @@ class Wishes:
 
     def _common(self, tenant: Tenant) -> Wish:
         route = self._random.choice(_COMMON)
-        target = route.target({"name": "gpt-4.1"})
+        target = route.target({"name": "gpt-4.1", "asset": "base.css"})
         return self._wish("nobody's own", tenant, route.method, target, {200, 304}, [self._header()])
 
     def _wrong_key(self, tenant: Tenant) -> Wish:

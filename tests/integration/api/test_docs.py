@@ -15,7 +15,10 @@ import pytest
 from flask import Flask
 
 from app.api.docs.page import kind, prose, words
+from app.container import Container
+from app.services.keys import SCOPES
 from tests.integration.api.conftest import Api
+from tests.integration.services.public_sender import PublicSender
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 LOADING = {"src", "srcset", "action", "formaction", "data", "poster", "background"}
@@ -126,7 +129,10 @@ def test_everything_in_the_document_is_on_it(document: Any, page: Page) -> None:
         assert all(name in page.text for name in schema.get("properties", {}))
 
 
-def test_its_commands_work(api: Api, key: str, page: Page, document: Any) -> None:
+def test_its_commands_work(app: Flask, container: Container, page: Page, document: Any) -> None:
+    vars(app.extensions["simmer"])["webhook_sender"] = PublicSender()
+    key = container.keys.create("all", SCOPES)[1]
+    api = Api(app, key)
     commands = [block for block in page.blocks if block.startswith("curl ")]
     for command in commands:
         words = shlex.split(command.replace("$SIMMER_API_KEY", key))

@@ -131,12 +131,13 @@ def test_the_examples_of_bodies_are_good(app: Flask, document: Any) -> None:
         for _, _, operation in operations(document)
         if "requestBody" in operation
     ]
-    assert len(contents) == 2
+    assert len(contents) == 7
     for content in contents:
         for example in content["examples"].values():
             documented.conforms(content["schema"], example["value"])
     for name, model, example in bodies(app):
-        assert validate(model, example).to_job_request(), name
+        read = validate(model, example)
+        assert name.startswith("webhooks.") or read.to_job_request(), name
 
 
 def test_the_contracts_own_example_is_among_them(app: Flask) -> None:

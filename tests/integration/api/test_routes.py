@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from app.container import Container
+from app.db import endings
 from app.db import jobs as db
 from app.domain.ids import parse_public_id
 from app.domain.jobs import Claim, Completed, Failed, Failure, Outcome, Usage
@@ -41,7 +42,7 @@ def start(container: Container, job_id: str) -> Claim:
 def end(container: Container, job_id: str, outcome: Outcome) -> None:
     claim = start(container, job_id)
     with container.database.transaction() as connection:
-        assert db.settle(connection, claim, outcome, retention=86_400)
+        assert endings.settle(connection, claim, outcome, retention=86_400)
 
 
 def test_the_contracts_own_curl_works_word_for_word(api: Api, key: str, container: Container) -> None:

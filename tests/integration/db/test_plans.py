@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
-from app.db import endings, keys, lookup, submission, sweep
+from app.db import endings, keys, lookup, metrics, submission, sweep
 from app.db import jobs as db
 from app.db.engine import Database
 from app.domain.jobs import TIMED_OUT, Completed, Idempotency, Job, JobFilter
@@ -31,6 +31,7 @@ STATUSES = [
     *[Status.FAILED] * 10,
     *[Status.CANCELLED] * 9,
 ]
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 LOST = "SELECT id FROM jobs WHERE status = 'in_progress' LIMIT 20"
 PKEY = "jobs_pkey"
 LIST = "jobs_api_key_id_id_idx"
@@ -187,8 +188,12 @@ QUERIES: dict[str, tuple[Query, str | None]] = {
     ),
     "purge": (lambda connection, sample: sweep.purge(connection, limit=500), "jobs_expires_idx"),
     "the purge's next batch": (
-        lambda connection, sample: sweep.purge(connection, limit=500, since=datetime(2026, 1, 1, tzinfo=UTC)),
+        lambda connection, sample: sweep.purge(connection, limit=500, since=LONG_AGO),
         "jobs_expires_idx",
+    ),
+    "what has ended since": (
+        lambda connection, sample: metrics.ended_between(connection, LONG_AGO, datetime.now(UTC), limit=500),
+        "jobs_ended_idx",
     ),
     "look a key up": (
         lambda connection, sample: keys.find(connection, digest("7")),

@@ -19,7 +19,7 @@ from tests.processes import Process, free_port, wait_until
 START_TIMEOUT = 120
 STOP_TIMEOUT = 90
 SIMMER = [sys.executable, "-m", "app.cli"]
-PROCESSES = {"postgres", "valkey", "api", "jobs", "sync", "system", "beat", "flower"}
+PROCESSES = {"postgres", "valkey", "api", "jobs", "sync", "system", "webhooks", "beat", "flower"}
 ROOT = Path(__file__).parents[3]
 MODELS = """
 [upstreams.none]

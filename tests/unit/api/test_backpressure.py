@@ -133,8 +133,14 @@ def only_place(clock: Clock) -> Gate:
 
 
 @pytest.fixture
-def client(app: App, only_place: Gate) -> Client:
-    return Client(Backpressure(app, only_place))
+def counted() -> list[str]:
+    """The codes of the refusals that were counted."""
+    return []
+
+
+@pytest.fixture
+def client(app: App, only_place: Gate, counted: list[str]) -> Client:
+    return Client(Backpressure(app, only_place, counted.append))
 
 
 Inner = Callable[..., TestResponse]
@@ -160,7 +166,7 @@ def inner(app: App, client: Client, clock: Clock) -> Inner:
     return inner
 
 
-def test_a_refusal_says_what_to_do_and_does_not_reach_the_app(app: App, inner: Inner) -> None:
+def test_a_refusal_says_what_to_do_and_does_not_reach_the_app(app: App, inner: Inner, counted: list[str]) -> None:
     answer = inner(method="POST", data="{")
     assert answer.status == "503 Service Unavailable"
     error = json.loads(answer.data)["error"]
@@ -170,6 +176,7 @@ def test_a_refusal_says_what_to_do_and_does_not_reach_the_app(app: App, inner: I
     assert answer.content_type == "application/json"
     assert EVERY.items() <= dict(answer.headers).items()
     assert len(app.asked) == 1
+    assert counted == ["overloaded"]
 
 
 def test_those_who_are_refused_together_do_not_come_back_together(inner: Inner) -> None:
@@ -177,7 +184,7 @@ def test_those_who_are_refused_together_do_not_come_back_together(inner: Inner) 
     assert pauses == {str(pause) for pause in PAUSES}
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_health_is_never_refused(inner: Inner, path: str) -> None:
     assert inner(path).status_code == 200
 

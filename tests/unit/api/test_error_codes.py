@@ -7,6 +7,7 @@ from pathlib import Path
 from app.api import errors, validation
 from app.api.openapi.codes import CODES
 from app.domain import errors as domain
+from app.domain import webhook_urls
 from app.domain.jobs import Failure
 
 APP = Path(__file__).parents[3] / "app"
@@ -44,6 +45,7 @@ def literals(tree: ast.Module) -> Iterator[str]:
 def raised() -> set[str]:
     codes = {code for tree in parsed() for code in literals(tree)}
     codes |= set(validation._CODES.values()) | {failure.value for failure in Failure}
+    codes |= {webhook_urls.INVALID, webhook_urls.NOT_ALLOWED}
     return codes | {code for _, code, _ in errors._HTTP_ERRORS.values()} | set(refused_by_the_server())
 
 

@@ -7,6 +7,7 @@ from flask import Flask
 
 from app.api.openapi.document import describe
 from app.container import Container
+from app.db import endings
 from app.db import jobs as db
 from app.domain.deltas import Delta
 from app.domain.events import encode, pack
@@ -71,7 +72,7 @@ def start(container: Container, job_id: str) -> Claim:
 def settle(container: Container, claim: Claim, outcome: Outcome, events: list[Any] | None = None) -> None:
     log = pack(map(encode, events)) if events is not None else None
     with container.database.transaction() as connection:
-        assert db.settle(connection, claim, outcome, retention=86_400, events=log)
+        assert endings.settle(connection, claim, outcome, retention=86_400, events=log)
 
 
 def complete(container: Container, job_id: str, deltas: list[Delta]) -> None:

@@ -105,7 +105,8 @@ def test_the_rest_of_the_routes(held: Held, container: Container) -> None:
         assert len(held.ask("GET", f"/v1/responses/{second}/input_items").json["data"]) > 3
         for job_id in (first, second, second):
             held.ask("DELETE", f"{url}/{job_id}")
-    for path in ("/v1/models", "/v1/models/gpt-4.1", "/v1/models/a/b", "/healthz", "/readyz", "/openapi.json", "/docs"):
+    public = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/ui/base.css")
+    for path in ("/v1/models", "/v1/models/gpt-4.1", "/v1/models/a/b", *public):
         for method in ("GET", "HEAD"):
             assert held.ask(method, path).status_code == 200
 

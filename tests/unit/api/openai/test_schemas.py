@@ -148,7 +148,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"context_management": [{"type": "compaction"}]}, "unsupported_parameter", "context_management"),
     ({"moderation": {"model": CANARY}}, "unsupported_parameter", "moderation"),
     ({"inputs": CANARY}, "unknown_parameter", "inputs"),
-    ({"webhook": {"url": CANARY}}, "unknown_parameter", "webhook"),
+    ({"callback": {"url": CANARY}}, "unknown_parameter", "callback"),
 ]
 
 
