@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -31,8 +32,19 @@ def _parse_name_servers(text: str) -> None:
         parse_name_server(server)
 
 
+def _check_scheme(url: str, *, allowed: set[str], example: str) -> None:
+    if url and url.partition("://")[0] not in allowed:
+        raise ValueError(f"must look like {example}")
+
+
+_POSTGRES = partial(
+    _check_scheme, allowed={"postgresql", "postgres"}, example="postgresql://user:password@host:5432/name"
+)
+_REDIS = partial(_check_scheme, allowed={"redis", "rediss"}, example="redis://:password@host:6379/0 (for Valkey too)")
 # Texts that are parsed where they are used, and here to see whether they can be.
 _PARSED: dict[str, Callable[[str], object]] = {
+    "database_url": _POSTGRES,
+    "broker_url": _REDIS,
     "create_rate": parse_rate,
     "poll_rate": parse_rate,
     "webhook_allowed_networks": parse_networks,
@@ -225,16 +237,6 @@ class Settings(BaseSettings):
         default="text", description="`text` for a terminal, `json` for one object a line."
     )
 
-    @field_validator("database_url")
-    @classmethod
-    def _database_scheme(cls, url: str) -> str:
-        return _with_scheme(url, {"postgresql", "postgres"}, "postgresql://user:password@host:5432/name")
-
-    @field_validator("broker_url")
-    @classmethod
-    def _broker_scheme(cls, url: str) -> str:
-        return _with_scheme(url, {"redis", "rediss"}, "redis://:password@host:6379/0 (for Valkey too)")
-
     @field_validator(*_PARSED)
     @classmethod
     def _parsed(cls, text: str, info: ValidationInfo) -> str:
@@ -270,12 +272,6 @@ class Settings(BaseSettings):
         missing = [f"SIMMER_{name.upper()}" for name in names if not getattr(self, name)]
         if missing:
             raise ConfigurationError(f"Set {' and '.join(missing)}. `simmer up` does this for you on one machine.")
-
-
-def _with_scheme(url: str, allowed: set[str], example: str) -> str:
-    if url and url.partition("://")[0] not in allowed:
-        raise ValueError(f"must look like {example}")
-    return url
 
 
 def load_settings() -> Settings:
