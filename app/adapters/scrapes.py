@@ -31,7 +31,7 @@ class _Handler(WSGIRequestHandler):
         log.debug("scraped")
 
 
-def server(address: str, port: int, registry: CollectorRegistry, token: str = "") -> WSGIServer:
+def server(address: str, port: int, registry: CollectorRegistry, token: str = "") -> WSGIServer:  # nosec B107
     """Listen; `serve_forever()` answers. With a `token`, only to who sends it as `Authorization: Bearer TOKEN`."""
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

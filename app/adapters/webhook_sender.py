@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from pathlib import Path
 
 import httpcore2
@@ -46,10 +47,16 @@ class HttpWebhookSender:
         self._allowed = allowed
         self._names = NameServers(nameservers)
         self._timeout = timeout
-        self._tls = ssl.create_default_context()
-        self._tls.set_alpn_protocols(["http/1.1"])
-        if ca_file:
-            self._tls.load_verify_locations(ca_file)
+        self._ca_file = ca_file
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made for the first request: to read the system's certificates takes 70 ms, and the API only checks URLs."""
+        made = ssl.create_default_context()
+        made.set_alpn_protocols(["http/1.1"])
+        if self._ca_file:
+            made.load_verify_locations(self._ca_file)
+        return made
 
     def check(self, url: str) -> WebhookUrl:
         """As WebhookSender has it."""

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from app.domain.ids import EVENT, prefixed
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - it is none
+SECRET_PREFIX = "whsec_"  # noqa: S105 - it is none  # nosec B105
 _SECRET_BYTES = 32
 
 RETRY_DELAYS = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0)

@@ -95,7 +95,7 @@ class DeliveryService:
         return Tried(reply.elapsed, reply.status, reply=reply.body, retry_after=reply.retry_after)
 
     def _settle(self, held: DeliveryClaim, tried: Tried) -> None:
-        spread = random.uniform(-1, 1)  # noqa: S311 - jitter
+        spread = random.uniform(-1, 1)  # noqa: S311 - jitter  # nosec B311
         retry_in = retry_delay(held.failures + 1, retry_after=tried.retry_after, spread=spread)
         limits = TryLimits(self.settings.retention, self.settings.webhook_disable_after)
         with self.database.transaction() as connection:
