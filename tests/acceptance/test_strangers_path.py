@@ -60,7 +60,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory, upstream_server: MockUpstream
     """`make up`, without its model; the second terminal has the key that it printed."""
     folder = tmp_path_factory.mktemp("stranger")
     (folder / ".venv").symlink_to(BIN.parent)
-    command = subprocess.run(["make", "--no-print-directory", "-n", "up"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = subprocess.run(
+        ["make", "--no-print-directory", "-n", "up"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert command.splitlines()[-1] == ".venv/bin/simmer up"
     given = ["--port", "0", "--flower-port", "0", "--models", str(write_models(folder, upstream_server))]
     env = {"SIMMER_HOME": str(folder / ".simmer"), "SIMMER_DATABASE_URL": "", "SIMMER_BROKER_URL": ""}
