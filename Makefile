@@ -32,9 +32,9 @@ demo: setup  ## Start everything in a temporary home, run the contract's example
 up: setup  ## Start everything and keep it running (state in $$SIMMER_HOME, default .simmer)
 	@$(BIN)/simmer up
 
-# One more than there are cores: most tests wait for other processes. In the order of their folders: the files with the
+# Two more than there are cores: most tests wait for other processes. In the order of their folders: the files with the
 # fewest tests, which pytest-xdist would leave to the end, are those that take longest.
-PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(6, os.cpu_count() + 1))')
+PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(6, os.cpu_count() + 2))')
 
 test: setup $(NODE)  ## Run all tests (ARGS='-k name' picks some)
 	@$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -6,13 +6,18 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from app.container import Container
+from app.services.keys import KeyService
 from app.settings import Settings
 from tests.browser.stage import CHROMIUM, MISSING, TIMEOUT, Stage, Visit, launch
 from tests.cluster import Cluster, environment
 from tests.conftest import fresh_broker, fresh_database, write_models
+from tests.processes import Process
 from tests.upstream.client import MockUpstream
 
 NAMED = '[models."gpt-4.1"]\nupstream = "mock"\n[models."gpt-4.1-mini"]\nupstream = "mock"\n'
+
+Served = tuple[str, KeyService, MockUpstream, Process]
+"""The API's address, its keys, its model server, and its worker."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,23 +36,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(MISSING, red=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's Chromium."""
+    """The machine's Chromium. Not for the session: while it is there an event loop runs, and other tests of this process
+    may want to run one of their own.
+    """
     expect.set_options(timeout=TIMEOUT)
     with sync_playwright() as playwright, launch(playwright.chromium) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def stage(
-    tmp_path_factory: pytest.TempPathFactory,
-    postgres: str,
-    valkey: str,
-    upstream_server: MockUpstream,
-    browser: Browser,
-) -> Iterator[Stage]:
-    """A whole Simmer and a browser."""
+def served(
+    tmp_path_factory: pytest.TempPathFactory, postgres: str, valkey: str, upstream_server: MockUpstream
+) -> Iterator[Served]:
+    """A whole Simmer."""
     folder = tmp_path_factory.mktemp("page")
     models = write_models(folder, upstream_server)
     models.write_text(models.read_text() + NAMED)
@@ -56,8 +59,14 @@ def stage(
         with Cluster(folder, env) as cluster:
             worker = cluster.worker()
             container = Container(Settings(database_url=database_url))
-            yield Stage(cluster.api(), container.keys, upstream_server, worker, browser)
+            yield cluster.api(), container.keys, upstream_server, worker
             container.database.close()
+
+
+@pytest.fixture(scope="module")
+def stage(served: Served, browser: Browser) -> Stage:
+    """The Simmer, and the browser."""
+    return Stage(*served, browser)
 
 
 @pytest.fixture
