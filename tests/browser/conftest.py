@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's Chromium. Not for the session: while it is there an event loop runs, and other tests of this process
+    """The machine's Chromium. Not for the session: while it is there an event loop runs, and other tests of the process
     may want to run one of their own.
     """
     expect.set_options(timeout=TIMEOUT)
