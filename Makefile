@@ -32,12 +32,12 @@ demo: setup  ## Start everything in a temporary home, run the contract's example
 up: setup  ## Start everything and keep it running (state in $$SIMMER_HOME, default .simmer)
 	@$(BIN)/simmer up
 
-# Two more than there are cores: most tests wait for other processes. In the order of their folders: the files with the
+# One more than there are cores: most tests wait for other processes. In the order of their folders: the files with the
 # fewest tests, which pytest-xdist would leave to the end, are those that take longest.
-PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(6, os.cpu_count() + 2))')
+PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(6, os.cpu_count() + 1))')
 
-test: setup $(NODE)  ## Run all tests (ARGS='-k name' picks some)
-	@$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup $(NODE)  ## Run the tests (ARGS='-k name' picks some; EXTENDED=1 adds those that take longest)
+	@$(BIN)/python -m pytest $(if $(EXTENDED),,-m "not extended") --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: setup  ## Let Schemathesis look for longer (EXAMPLES=1000 SEED=7)
 	@SIMMER_FUZZ_EXAMPLES=$(or $(EXAMPLES),300) SIMMER_FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/acceptance/test_schemathesis.py

@@ -28,6 +28,36 @@ _VALKEY_DATABASES = 16
 _numbers = count(1)
 
 
+EXTENDED = {
+    "acceptance/isolation/test_traffic.py",
+    "acceptance/test_capacity.py",
+    "acceptance/test_celery_cluster.py",
+    "acceptance/test_flower.py",
+    "acceptance/test_metrics.py",
+    "acceptance/test_operations_pages.py",
+    "acceptance/test_rolling_restart.py",
+    "acceptance/test_schemathesis.py",
+    "acceptance/test_strangers_path.py",
+    "acceptance/test_upgrade_under_load.py",
+    "browser/test_docs_site.py",
+    "browser/test_looks.py",
+    "faults/test_soak.py",
+    "integration/commands/test_live.py",
+    "integration/stack/test_model.py",
+    "integration/test_celery_nodes.py",
+    "integration/test_compose_commands.py",
+}
+"""What takes longest for what it shows: with these, all tests take more than 20 minutes on two cores."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them, before `-m` looks."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix() in EXTENDED:
+            item.add_marker(pytest.mark.extended)
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a running PostgreSQL; its database `simmer_template` is migrated."""

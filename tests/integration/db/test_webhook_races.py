@@ -42,7 +42,7 @@ def test_the_end_stands_and_nobody_is_told(database: Database, owner: UUID, mean
     assert (ended.job_ids, ended.endpoint_ids) == ([job_id], [])
     with database.transaction() as connection:
         assert rows.row(connection, job_id).status == Status.COMPLETED
-        assert connection.execute(select(func.count()).select_from(DELIVERIES)).scalar_one() == 0
+        assert connection.execute(select(func.count()).where(DELIVERIES.c.event_id == job_id)).scalar_one() == 0
 
 
 def _waiting(database: Database) -> int:
