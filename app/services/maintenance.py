@@ -10,7 +10,7 @@ from app.domain.events import log_closer
 from app.domain.jobs import JOB_QUEUES, Dispatch, Ended
 from app.domain.ports import Dispatcher, Doorbell, EventLog
 from app.domain.totals import Chore
-from app.services.batches import in_batches
+from app.services.batches import in_batches, purge_in_batches
 from app.services.chores import note
 from app.services.news import tell
 from app.settings import Settings
@@ -21,10 +21,6 @@ BATCH = 500
 """Rows that one statement of the sweep moves."""
 REDISPATCH_BATCH = 100
 """Messages sent again between two looks at the broker's backlog."""
-PURGE_REST = 4.0
-"""Times what a batch of the purge took, for which the database is left to others: nobody waits for a purge. A fifth of
-the time still deletes some ten thousand rows a second, more than come in.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +59,7 @@ class MaintenanceService:
 
     def purge(self) -> int:
         """Delete ended jobs whose retention is over; return how many."""
-        size, last = self.settings.purge_batch, None
-
-        def batch() -> int:
-            nonlocal last
-            with self.database.autocommit() as connection:
-                deleted, last = db.purge(connection, limit=size, since=last)
-            return deleted
-
-        total = in_batches(batch, size, rest=PURGE_REST)
+        total = purge_in_batches(self.database, db.purge, self.settings.purge_batch)
         if total:
             log.info("purged", extra={"fields": {"deleted": total}})
         note(self.database, {Chore.PURGE: 1, Chore.PURGED_JOBS: total})

@@ -10,7 +10,7 @@ from app.db import webhook_sweep as db
 from app.db.engine import Database
 from app.domain.ports import Dispatcher
 from app.domain.totals import Chore
-from app.services.batches import in_batches
+from app.services.batches import in_batches, purge_in_batches
 from app.services.chores import note
 from app.settings import Settings
 
@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 """Rows that one statement of the sweep moves, and endpoints that it looks at."""
-PURGE_REST = 4.0
-"""As for jobs: what a batch of the purge took, this many times, the database is left to others."""
 UNUSED_AFTER = 86_400.0
 """Seconds, beyond the longest that a job may wait, for which an endpoint that jobs came with is kept."""
 
@@ -56,7 +54,7 @@ class WebhookMaintenance:
         """Delete deliveries whose retention is over, and what is left of endpoints and secrets; return how many
         deliveries.
         """
-        total = self._purge_deliveries()
+        total = purge_in_batches(self.database, db.purge_deliveries, self.settings.purge_batch)
         unused_for = self.settings.queue_timeout + UNUSED_AFTER
         size = self.settings.purge_batch
         with self.database.autocommit() as connection:
@@ -94,14 +92,3 @@ class WebhookMaintenance:
     def _give_up_disabled(self, endpoint_id: UUID) -> int:
         with self.database.transaction() as connection:
             return db.give_up_disabled(connection, endpoint_id, limit=BATCH, retention=self.settings.retention)
-
-    def _purge_deliveries(self) -> int:
-        size, last = self.settings.purge_batch, None
-
-        def batch() -> int:
-            nonlocal last
-            with self.database.autocommit() as connection:
-                deleted, last = db.purge_deliveries(connection, limit=size, since=last)
-            return deleted
-
-        return in_batches(batch, size, rest=PURGE_REST)
