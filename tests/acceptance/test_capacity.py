@@ -24,7 +24,7 @@ def test_one_worker_process_holds_a_thousand_waiting_jobs(
     client.wait(client.submit("warm up"), "completed")
     before = worker.memory().pss
     job_ids = _submit_many(client, JOBS, "thousand [[gate thousand]]")
-    upstream.wait_in_flight(JOBS, 90)
+    upstream.wait_in_flight("[[gate thousand]]", JOBS, 90)
     per_job = (worker.memory().pss - before) / JOBS / 1024
     print(f"memory of one waiting job: {per_job:.0f} KiB")
     # A client of its own for each job costs about ten times as much.
@@ -41,7 +41,7 @@ def test_an_idle_worker_takes_over_what_waits_behind_a_full_one(
     # No sweep runs: the messages themselves must still be where another worker can get them.
     cluster.worker("full", concurrency=20)
     _submit_many(client, 20, "fills the first [[gate full]]")
-    upstream.wait_in_flight(20, 30)
+    upstream.wait_in_flight("fills the first", 20, 30)
     waiting = _submit_many(client, 60, "waits behind")
     cluster.worker("idle", concurrency=100)
     for job_id in waiting:

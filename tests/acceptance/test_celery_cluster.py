@@ -96,7 +96,7 @@ def test_a_job_revoked_while_it_waits_in_the_queue_ends_cancelled(
     cluster: CeleryTestSetup, container: Container, api_key_id: UUID, upstream: MockUpstream
 ) -> None:
     running = [_submit(container, api_key_id, f"fills a worker {number} [[gate fills]]") for number in range(2 * SLOTS)]
-    upstream.wait_in_flight(len(running), 30)
+    upstream.wait_in_flight("fills a worker", len(running), 30)
     waiting = _submit(container, api_key_id, "revoked while queued")
     cluster.app.control.revoke(public_id(waiting.id), reply=True, timeout=5)
     upstream.open_gate("fills")

@@ -23,7 +23,7 @@ def test_background_load_does_not_starve_it(cluster: Cluster, client: Client, up
     cluster.worker("jobs", queue="priority,default,flex", concurrency=2)
     cluster.worker("sync", queue="sync", concurrency=2)
     waiting = [client.submit(f"fills every slot [[gate load]] {number}") for number in range(20)]
-    upstream.wait_in_flight(2, 30)
+    upstream.wait_in_flight("fills every slot", 2, 30)
     assert ask(client, "in spite of the load").json["status"] == "completed"
     assert client.get(waiting[-1])["status"] == "queued"
     upstream.open_gate("load")

@@ -32,7 +32,7 @@ def test_five_thousand_clients_wait_on_a_few_connections(
     cluster.worker(concurrency=JOBS, SIMMER_LEASE="60", SIMMER_HEARTBEAT_INTERVAL="10")
     client = Client(cluster.api(), key)
     job_ids = [client.submit(f"crowd [[gate crowd]] {number}") for number in range(JOBS)]
-    upstream.wait_in_flight(JOBS, 60)
+    upstream.wait_in_flight("[[gate crowd]]", JOBS, 60)
     few = Crowd(client, job_ids[:50])
     before = connections(database_url, broker_url)
     crowd = Crowd(client, [*job_ids[50:], *job_ids * (WAITERS // JOBS - 1)])

@@ -117,7 +117,7 @@ def test_one_trace_leads_from_the_request_to_the_model_server(
         "call model": SpanKind.CLIENT,
         "settle": SpanKind.INTERNAL,
     }
-    sent = upstream.calls()[-1].headers["traceparent"]
+    sent = upstream.calls(PROMPT)[-1].headers["traceparent"]
     assert sent == f"00-{trace_of(job)}-{id_of(spans['call model']):016x}-01"
     assert dict(request.attributes or {}).items() >= {"http.response.status_code": 200, "http.route": URL}.items()
     assert dict(spans["call model"].attributes or {}) == {"simmer.attempt": 1, "gen_ai.request.model": "gpt-4.1"}
@@ -165,7 +165,7 @@ def test_a_model_server_need_not_be_told(
 ) -> None:
     tracing.turn_on(tracing._tracer, upstream=False)
     run(container, submit(app), published[0])
-    assert "traceparent" not in upstream.calls()[-1].headers
+    assert "traceparent" not in upstream.calls(PROMPT)[-1].headers
 
 
 def test_health_and_scrapes_are_not_traced(app: Flask, exporter: InMemorySpanExporter) -> None:

@@ -77,6 +77,11 @@ class MockUpstream:
     def stats(self) -> Stats:
         return Stats(**self._ask("GET", "/_stats"))
 
+    def in_flight(self, contains: str) -> int:
+        """How many calls run now whose prompt holds `contains`."""
+        number: int = self._ask("GET", f"/_in_flight?{urlencode({'contains': contains})}")["in_flight"]
+        return number
+
     def set_mode(self, script: str, *, for_calls: int | None = None, for_seconds: float | None = None) -> None:
         """Play these directives on every call before its own, until so many calls or seconds have passed."""
         limits = {"for_calls": for_calls, "for_seconds": for_seconds}
@@ -111,20 +116,15 @@ class MockUpstream:
         assert call
         return call
 
-    def wait_in_flight(self, number: int, timeout: float) -> Stats:
-        """Wait until exactly `number` calls are in flight."""
-        seen: list[Stats] = []
-
-        def reached() -> bool:
-            seen.append(self.stats())
-            return seen[-1].in_flight == number
-
+    def wait_in_flight(self, contains: str, number: int, timeout: float) -> None:
+        """Wait until exactly `number` calls with `contains` run. Other tests' calls may run beside them: jobs that
+        hang outlive the test that sent them, for as long as its workers do.
+        """
         try:
-            wait_until(reached, timeout, f"{number} calls in flight")
+            wait_until(lambda: self.in_flight(contains) == number, timeout, f"{number} calls with {contains!r}")
         except DeadlineError as error:
-            error.add_note(f"last: {seen[-1]}")
+            error.add_note(f"last: {self.in_flight(contains)} with it; {self.stats()}")
             raise
-        return seen[-1]
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_REQUEST_SECONDS)

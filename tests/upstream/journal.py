@@ -77,6 +77,10 @@ class Journal:
         """Calls after sequence number `since` whose prompt holds `contains`, oldest first."""
         return [call for call in self._calls if call.sequence > since and contains in call.prompt]
 
+    def running(self, contains: str) -> int:
+        """How many calls whose prompt holds `contains` have not ended."""
+        return sum(call.ended is None and contains in call.prompt for call in self._calls)
+
     def bodies(self, contains: str) -> list[bytes]:
         """Bodies of the latest calls whose prompt holds `contains`, oldest first. Those of earlier ones, and those
         from before a restart, are gone.

@@ -97,6 +97,8 @@ class MockServer:
             case "GET", ["_bodies"]:
                 bodies = self._journal.bodies(request.query.get("contains", ""))
                 await reply.send(200, b"[%b]" % b",".join(bodies))
+            case "GET", ["_in_flight"]:
+                await reply.send_json(200, {"in_flight": self._journal.running(request.query.get("contains", ""))})
             case "GET", ["_stats"]:
                 await reply.send_json(200, self._stats())
             case "PUT", ["_mode"]:

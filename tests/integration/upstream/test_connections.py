@@ -52,7 +52,7 @@ def test_a_request_may_come_in_parts(upstream: MockUpstream) -> None:
 def test_a_request_may_come_early(upstream: MockUpstream, mark: str) -> None:
     with connect(upstream) as connection:
         connection.sendall(post(f"first [[gate {mark}]]") + post("second"))
-        upstream.wait_in_flight(1, DEADLINE)
+        upstream.wait_in_flight(mark, 1, DEADLINE)
         upstream.open_gate(mark)
         both = b""
         while b"echo: second" not in both:
@@ -109,7 +109,7 @@ async def _crowd(upstream: MockUpstream, gate: str) -> list[bytes]:
         return answer
 
     calls = [asyncio.create_task(call(number)) for number in range(CROWD)]
-    await asyncio.to_thread(upstream.wait_in_flight, CROWD, DEADLINE)
+    await asyncio.to_thread(upstream.wait_in_flight, gate, CROWD, DEADLINE)
     upstream.open_gate(gate)
     async with asyncio.timeout(DEADLINE):
         return await asyncio.gather(*calls)
@@ -119,4 +119,4 @@ def test_a_crowd_is_in_flight_at_once(upstream: MockUpstream, mark: str) -> None
     answers = asyncio.run(_crowd(upstream, mark))
     assert [number for number, answer in enumerate(answers) if f"echo: {number}".encode() not in answer] == []
     assert upstream.stats().max_in_flight >= CROWD
-    assert upstream.wait_in_flight(0, DEADLINE)
+    upstream.wait_in_flight(mark, 0, DEADLINE)

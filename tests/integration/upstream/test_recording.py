@@ -53,7 +53,7 @@ def test_a_close_is_noticed_while_the_call_waits(upstream: MockUpstream, mark: s
     assert upstream.wait_for_call(mark, DEADLINE).ended is None
     connection.close()
     assert upstream.wait_closed(mark, DEADLINE).ended_at
-    assert upstream.wait_in_flight(0, DEADLINE)
+    upstream.wait_in_flight(mark, 0, DEADLINE)
 
 
 def test_a_call_that_is_not_closed(upstream: MockUpstream, ask: Ask, mark: str) -> None:
@@ -72,11 +72,12 @@ def test_ends_by_the_mock(upstream: MockUpstream, ask: Ask, mark: str, directive
 def test_a_gate_holds_calls_until_it_opens(upstream: MockUpstream, ask: Ask, mark: str) -> None:
     with ThreadPoolExecutor() as threads:
         answers = [threads.submit(ask, f"{mark} {number} [[gate {mark}]]") for number in range(3)]
-        assert upstream.wait_in_flight(3, DEADLINE).max_in_flight >= 3
+        upstream.wait_in_flight(mark, 3, DEADLINE)
+        assert upstream.stats().max_in_flight >= 3
         assert not any(answer.done() for answer in answers)
         upstream.open_gate(mark)
         assert all(answer.result(DEADLINE).choices for answer in answers)
-    assert upstream.wait_in_flight(0, DEADLINE)
+    upstream.wait_in_flight(mark, 0, DEADLINE)
 
 
 def test_attempts_count_calls_of_a_prompt(upstream: MockUpstream, mark: str) -> None:

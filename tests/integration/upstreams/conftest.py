@@ -24,6 +24,13 @@ Ask = Callable[..., Completed]
 Way = Literal["complete", "stream"]
 
 
+@pytest.fixture(scope="package")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MockUpstream]:
+    """One for this folder: its tests count connections."""
+    with MockUpstream(tmp_path_factory.mktemp("upstream")) as mock:
+        yield mock
+
+
 @pytest.fixture
 def mark() -> str:
     """A word that stands in this test's prompts alone."""

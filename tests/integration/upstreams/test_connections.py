@@ -36,7 +36,7 @@ def test_calls_at_once_do_not_wait_for_each_other(ask: Ask, upstream: MockUpstre
     crowd = 120  # more than the pool keeps alive, and more than httpx2 would open by default
     with ThreadPoolExecutor(crowd) as threads:
         answers = [threads.submit(ask, f"{mark} {number} [[gate {mark}]]") for number in range(crowd)]
-        upstream.wait_in_flight(crowd, DEADLINE)
+        upstream.wait_in_flight(mark, crowd, DEADLINE)
         upstream.open_gate(mark)
         assert {text(answer.result(DEADLINE)) for answer in answers} == {f"echo: {mark} {n}" for n in range(crowd)}
 
