@@ -16,10 +16,9 @@ from app.container import Container
 from app.db.engine import Database
 from app.db.migrate import upgrade
 from app.settings import Settings
-from app.stack.postgres import EmbeddedPostgres
 from app.stack.valkey import EmbeddedValkey
 from tests.databases import drop
-from tests.embedded import Server
+from tests.embedded import Server, UnsyncedPostgres
 from tests.processes import free_port
 from tests.upstream.client import MockUpstream
 
@@ -43,7 +42,6 @@ EXTENDED = {
     "browser/test_looks.py",
     "faults/test_soak.py",
     "integration/commands/test_live.py",
-    "integration/stack/test_model.py",
     "integration/test_celery_nodes.py",
     "integration/test_compose_commands.py",
 }
@@ -62,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a running PostgreSQL; its database `simmer_template` is migrated."""
     folder = tmp_path_factory.mktemp("postgres")
-    with Server(EmbeddedPostgres(folder, free_port()), folder / "log") as server:
+    with Server(UnsyncedPostgres(folder, free_port()), folder / "log") as server:
         url = server.url
         _admin(url, "CREATE DATABASE {}", _TEMPLATE)
         database = Database(Settings(database_url=_sibling(url, _TEMPLATE)))

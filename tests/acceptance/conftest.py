@@ -46,7 +46,13 @@ def shared(
         # The host of the examples' webhooks, which nobody delivers here.
         dns.answer("example.com", ["192.88.98.1"])
         models = write_models(folder, upstream_server)
-        settings = {"SIMMER_WEBHOOK_NAMESERVERS": dns.address}
+        # It stays until the process of tests ends, and nothing gets lost in it: sweeps are seldom, to leave the cores
+        # to others.
+        settings = {
+            "SIMMER_WEBHOOK_NAMESERVERS": dns.address,
+            "SIMMER_SWEEP_INTERVAL": "20",
+            "SIMMER_PURGE_INTERVAL": "20",
+        }
         with Cluster(folder, environment(database_url, valkey, models, **settings)) as made:
             made.worker()
             made.system()

@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
@@ -33,6 +34,25 @@ def slots(model: EmbeddedModel) -> list[dict[str, Any]]:
     return list(found)
 
 
+def busy(model: EmbeddedModel) -> list[dict[str, Any]]:
+    return [slot for slot in slots(model) if slot["is_processing"]]
+
+
+@contextmanager
+def generating(model: EmbeddedModel, **asked: Any) -> Iterator[list[dict[str, Any]]]:
+    """A request that finds no end by itself: what works on it. Its connection is closed after the block, which must
+    stop the model.
+    """
+    body = json.dumps({"messages": PROMPT, "ignore_eos": True, **asked})
+    connection = http.client.HTTPConnection("127.0.0.1", model.port, timeout=30)
+    connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+    try:
+        yield wait_until(lambda: busy(model), 30, "the model is at work")
+    finally:
+        connection.close()
+    wait_until(lambda: not busy(model), 10, "the model has stopped")
+
+
 def test_it_answers_like_openai(model: EmbeddedModel) -> None:
     body = {"model": MODEL_NAME, "messages": PROMPT, "max_tokens": 8}
     status, reply = call(f"{model.url}/chat/completions", body=body, timeout=60)
@@ -42,11 +62,12 @@ def test_it_answers_like_openai(model: EmbeddedModel) -> None:
     assert reply["model"] == MODEL_NAME
 
 
-def test_output_is_capped_unless_the_request_says_otherwise(model: EmbeddedModel) -> None:
-    body = {"messages": PROMPT, "ignore_eos": True}
-    _, reply = call(f"{model.url}/chat/completions", body=body, timeout=110)
-    assert reply["usage"]["completion_tokens"] == 512
-    assert reply["choices"][0]["finish_reason"] == "length"
+@pytest.mark.parametrize(("asked", "cap"), [({}, 512), ({"max_tokens": 600}, 600)])
+def test_output_is_capped_unless_the_request_says_otherwise(
+    model: EmbeddedModel, asked: dict[str, int], cap: int
+) -> None:
+    with generating(model, **asked) as at_work:
+        assert [slot["params"]["n_predict"] for slot in at_work] == [cap]
 
 
 def test_it_streams(model: EmbeddedModel) -> None:
@@ -74,12 +95,8 @@ def test_it_has_slots_of_their_own_context(model: EmbeddedModel) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_closed_connection_stops_the_generation(model: EmbeddedModel, stream: bool) -> None:
-    endless = {"messages": PROMPT, "max_tokens": 100_000, "ignore_eos": True, "stream": stream}
-    connection = http.client.HTTPConnection("127.0.0.1", model.port, timeout=30)
-    connection.request("POST", "/v1/chat/completions", json.dumps(endless), {"Content-Type": "application/json"})
-    wait_until(lambda: any(slot["is_processing"] for slot in slots(model)), 30, "the model is at work")
-    connection.close()
-    wait_until(lambda: not any(slot["is_processing"] for slot in slots(model)), 10, "the model has stopped")
+    with generating(model, max_tokens=100_000, stream=stream) as at_work:
+        assert at_work
 
 
 def test_no_other_origins_page_may_talk_to_it(model: EmbeddedModel) -> None:
