@@ -17,6 +17,7 @@ from app.db.engine import Database
 from app.db.migrate import upgrade
 from app.settings import Settings
 from app.stack.valkey import EmbeddedValkey
+from tests.browser.chromium import pytest_configure  # noqa: F401
 from tests.databases import drop
 from tests.embedded import Server, UnsyncedPostgres
 from tests.processes import free_port

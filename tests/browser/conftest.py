@@ -8,11 +8,14 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from app.container import Container
 from app.services.keys import KeyService
 from app.settings import Settings
-from tests.browser.stage import CHROMIUM, MISSING, TIMEOUT, Stage, Visit, launch
+from tests.browser.chromium import CHROMIUM, MISSING, pytest_configure
+from tests.browser.stage import TIMEOUT, Stage, Visit, launch
 from tests.cluster import Cluster, environment
 from tests.conftest import fresh_broker, fresh_database, write_models
 from tests.processes import Process
 from tests.upstream.client import MockUpstream
+
+__all__ = ["pytest_configure"]
 
 NAMED = '[models."gpt-4.1"]\nupstream = "mock"\n[models."gpt-4.1-mini"]\nupstream = "mock"\n'
 
@@ -26,14 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if {"stage", "browser"}.intersection(getattr(item, "fixturenames", ())):
                 item.add_marker(pytest.mark.skip(reason=MISSING))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say it where nobody can overlook it."""
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if MISSING in str(report.longrepr)]
-    if skipped:
-        terminalreporter.write_sep("!", f"{len(skipped)} tests were not run", red=True, bold=True)
-        terminalreporter.write_line(MISSING, red=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A running Simmer, and people in front of its page: each with a browser of their own and a key of their own."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +10,11 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, BrowserContext, BrowserType, ConsoleMessage, Locator, Page, Request, expect
 
 from app.services.keys import KeyService
+from tests.browser.chromium import CHROMIUM
 from tests.cluster import Client
 from tests.processes import Process
 from tests.upstream.client import MockUpstream
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-MISSING = "There is no Chromium: NONE of the tests of the page were run. Install it with .ci/chromium.sh."
 SCOPES = ("responses:read", "responses:write")
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}

@@ -10,6 +10,17 @@ from playwright.sync_api import Route, expect
 from tests.browser.stage import Stage, Visit, words
 from tests.faults.proxy import Proxy
 
+FILL = """() => {
+    let ballast = '';
+    for (let size = 2 ** 23; size >= 1; size /= 2) {
+        try {
+            sessionStorage.setItem('ballast', ballast + 'x'.repeat(size));
+            ballast += 'x'.repeat(size);
+        } catch {}
+    }
+}"""
+"""Leave no room in the tab's storage."""
+
 
 @pytest.fixture
 def proxy(stage: Stage) -> Iterator[Proxy]:
@@ -71,6 +82,14 @@ def test_a_prompt_waits_for_the_connection_over_a_reload(visit: Visit, proxy: Pr
     visit.page.reload()
     expect(visit.row("Written in a tunnel")).to_contain_text("Completed")
     assert len(list(visit.client.all())) == 1
+
+
+def test_a_prompt_is_sent_although_the_browser_has_no_room_to_keep_it(visit: Visit) -> None:
+    visit.page.evaluate(FILL)
+    visit.submit("Longer than what is left")
+    expect(visit.status).to_have_text("Completed")
+    visit.page.reload()
+    expect(visit.row("Longer than what is left")).to_have_count(1)
 
 
 def test_a_double_click_makes_one_job(visit: Visit) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.stage import CHROMIUM, MISSING, TIMEOUT
+from tests.browser.chromium import CHROMIUM, MISSING
+from tests.browser.stage import TIMEOUT
 from tests.docs_site import build
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)

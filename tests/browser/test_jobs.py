@@ -1,12 +1,49 @@
 """Jobs on the page: submitted, streamed, cancelled, deleted, failed, waiting in line."""
 
 import re
+from typing import Any
 
 from playwright.sync_api import expect
 
 from tests.browser.stage import Stage, Visit, words
 
 MARKUP = "<img src=x onerror=document.title='owned'><b>bold</b> & </div><script>1</script>"
+
+EVERYTHING: dict[str, Any] = {
+    "input": "Everything",
+    "instructions": "In Bernese.",
+    "max_output_tokens": 500,
+    "max_tool_calls": 3,
+    "metadata": {"team": "tests"},
+    "parallel_tool_calls": False,
+    "presence_penalty": 0.5,
+    "frequency_penalty": -0.5,
+    "prompt_cache_key": "cache",
+    "reasoning": {"effort": "low"},
+    "safety_identifier": "somebody",
+    "service_tier": "flex",
+    "store": False,
+    "temperature": 0.0,
+    "text": {
+        "format": {"type": "json_schema", "name": "said", "schema": {"type": "object"}, "strict": True},
+        "verbosity": "low",
+    },
+    "tool_choice": {"type": "function", "name": "weather"},
+    "tools": [{"type": "function", "name": "weather", "parameters": {"type": "object"}}],
+    "top_logprobs": 2,
+    "top_p": 0.5,
+    "truncation": "auto",
+    "user": "ada",
+}
+SIDE = """([selector, at]) => {
+    const text = document.querySelector(selector).firstChild, range = document.createRange();
+    range.setStart(text, at);
+    range.setEnd(text, at + 1);
+    const box = text.parentNode.getBoundingClientRect();
+    return range.getBoundingClientRect().x < (box.left + box.right) / 2 ? 'left' : 'right';
+}"""
+"""On which side of its box a letter stands."""
+OF_ONE_RUN = {"id", "status", "created_at", "started_at", "completed_at", "expires_at", "output", "usage", "attempts"}
 
 
 def test_a_prompt_becomes_text_while_the_page_stays_free(visit: Visit, stage: Stage) -> None:
@@ -51,6 +88,10 @@ def test_a_job_from_elsewhere_that_is_no_stream(visit: Visit, stage: Stage) -> N
     visit.row("From a script").click()
     expect(visit.page.locator("#answer-note")).to_contain_text("not created as a stream")
     visit.until(lambda: [r for r in visit.requests if f"{job_id}?wait=" in r.url], "a long poll")
+    visit.page.keyboard.press("Escape")
+    visit.row("From a script").click()
+    expect(visit.page.locator("#answer-note")).to_contain_text("not created as a stream")
+    assert len([r for r in visit.requests if "stream=true" in r.url]) == 1
     stage.upstream.open_gate("elsewhere")
     expect(visit.answer).to_have_text("echo: From a script")
     expect(visit.status).to_have_text("Completed")
@@ -106,6 +147,24 @@ def test_a_failure_says_its_code_and_what_to_do(visit: Visit, stage: Stage) -> N
     expect(page.get_by_role("textbox", name="Prompt")).to_have_value(re.compile("Far too long"))
 
 
+def test_the_same_once_more_is_all_that_was_asked(visit: Visit) -> None:
+    first = visit.client.request("POST", "/v1/responses", {"model": "gpt-4.1", "background": True, **EVERYTHING}).json
+    visit.client.wait(first["id"])
+    visit.page.get_by_role("button", name="Refresh").click()
+    visit.row("Everything").click()
+    visit.page.get_by_role("button", name="Submit again").click()
+    expect(visit.page.locator("#rows a")).to_have_count(2)
+    again = next(job["id"] for job in visit.client.all() if job["id"] != first["id"])
+    visit.client.wait(again)
+    told = [visit.client.request("GET", f"/v1/responses/{job_id}").json for job_id in (first["id"], again)]
+    shown = [visit.client.request("GET", f"/v1/responses/{job_id}/input_items").json for job_id in (first["id"], again)]
+    assert {name: value for name, value in told[1].items() if name not in OF_ONE_RUN} == {
+        name: value for name, value in told[0].items() if name not in OF_ONE_RUN
+    }
+    assert [item["content"] for item in shown[1]["data"]] == [item["content"] for item in shown[0]["data"]]
+    assert not EVERYTHING.keys() - {"input"} - told[0].keys()
+
+
 def test_a_name_that_no_model_has_can_be_corrected(visit: Visit) -> None:
     error = {"message": "There is no such model.", "code": "model_not_found"}
     visit.page.route("**/v1/responses", lambda route: route.fulfill(status=404, json={"error": error}))
@@ -137,6 +196,16 @@ def test_what_a_model_says_is_text_and_never_markup(visit: Visit) -> None:
     assert visit.said() == MARKUP
     assert visit.page.locator("#answer img, #answer b, #asked img, #rows img").count() == 0
     assert visit.page.title() == "Simmer"
+
+
+def test_a_script_from_the_right_is_shown_from_the_right(visit: Visit) -> None:
+    hebrew = "\u05e9\u05dc\u05d5\u05dd, Simmer."
+    prompt = visit.page.get_by_role("textbox", name="Prompt")
+    visit.submit(f"{hebrew}\n[[text Left\n{hebrew}]]")
+    expect(visit.status).to_have_text("Completed")
+    sides = [("#asked .part-text", 0), ("#answer .part-text", 0), ("#answer .part-text", 5), ("#rows .row-title", 0)]
+    assert [visit.page.evaluate(SIDE, list(side)) for side in sides] == ["right", "left", "right", "right"]
+    assert prompt.evaluate("node => getComputedStyle(node).unicodeBidi") == "plaintext"
 
 
 def test_other_kinds_of_output(visit: Visit) -> None:

@@ -109,3 +109,12 @@ def test_a_server_that_does_not_answer(visit: Visit) -> None:
     visit.page.unroute("**/v1/**")
     visit.page.get_by_role("button", name="Try now").click()
     expect(visit.page.locator("#banner")).to_be_hidden()
+
+
+def test_a_text_that_the_list_holds_is_shown_before_the_server_answers(visit: Visit) -> None:
+    visit.client.wait(visit.client.submit("Known already"))
+    visit.page.get_by_role("button", name="Refresh").click()
+    expect(visit.row("Known already")).to_contain_text("Completed")
+    visit.page.route("**/v1/responses/resp_*", lambda route: None)
+    visit.row("Known already").click()
+    expect(visit.answer).to_have_text("echo: Known already")

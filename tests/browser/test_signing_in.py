@@ -61,7 +61,7 @@ def test_a_key_that_is_revoked_signs_out_and_keeps_the_draft(visit: Visit, stage
         "**/v1/responses?*", lambda route: route.fulfill(status=401, json={"error": {"code": "invalid_api_key"}})
     )
     page.get_by_role("button", name="Refresh").click()
-    expect(page.get_by_role("alert").first).to_contain_text("not valid")
+    expect(page.get_by_role("alert").first).to_contain_text("not valid any more. Ask the")
     page.unroute("**/v1/responses?*")
     page.get_by_label("API key").fill(visit.client.key)
     page.keyboard.press("Enter")

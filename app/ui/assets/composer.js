@@ -1,5 +1,6 @@
 /** The form for a new prompt. What is in it outlives a reload. */
 import { byId, element, setText, show } from './dom.js';
+import { keep } from './storage.js';
 
 export const DRAFT = 'simmer.draft';
 const MODEL = 'simmer.model';
@@ -69,7 +70,7 @@ export class Composer {
   #keep() {
     setText(byId('composer-error'), '');
     const draft = { model: this.#named(), prompt: this.#prompt.value, instructions: this.#instructions.value };
-    sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+    keep(DRAFT, JSON.stringify(draft));
   }
 
   #onKey(event) {

@@ -48,18 +48,18 @@ export class Follower extends EventTarget {
   }
 
   async #follow(stream) {
-    let read = (signal) => this.#stream(stream, signal);
     for (let attempt = 0; ; attempt += 1) {
       this.#stop.signal.throwIfAborted();
       const before = this.transcript.last;
       this.#line = new AbortController();
       try {
-        await read(this.#line.signal);
+        if (this.#jobs.streamless.has(this.id)) await this.#wait(this.#line.signal);
+        else await this.#stream(stream, this.#line.signal);
         if (!isActive(this.#jobs.get(this.id) ?? {})) return this.#finish();
       } catch (error) {
         if (this.#stop.signal.aborted) throw error;
         if (error instanceof ApiError && error.code === 'not_a_stream') {
-          read = (signal) => this.#wait(signal);
+          this.#jobs.streamless.add(this.id);
           continue;
         }
         if (!this.#line.signal.aborted && !isPassing(error)) throw error;
@@ -82,6 +82,7 @@ export class Follower extends EventTarget {
   async #stream(stream, signal) {
     if (stream) signal.addEventListener('abort', stream.close);
     else {
+      this.#showKnown();
       const job = await this.#api.get(this.id, { signal });
       this.#jobs.put(job);
       if (!isActive(job) && hasSpoken(job)) return;
@@ -94,6 +95,14 @@ export class Follower extends EventTarget {
     }
     // An end that was read before, or that the list has told.
     this.#jobs.put(await this.#api.get(this.id, { signal }));
+  }
+
+  /** What ended, and stands in the list, need not wait for a slow network. */
+  #showKnown() {
+    const known = this.#jobs.get(this.id);
+    if (!known || isActive(known) || !hasSpoken(known)) return;
+    this.transcript.settle(known.output ?? []);
+    this.dispatchEvent(new Event('text'));
   }
 
   async #wait(signal) {

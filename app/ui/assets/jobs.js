@@ -8,6 +8,8 @@ export class Jobs extends EventTarget {
   #known = new Map();
   #listed = [];
   #gone = new Set();
+  /** Those that were refused a stream: a response does not tell that it has none. @type {Set<string>} */
+  streamless = new Set();
   hasMore = false;
 
   /** @returns {Job[]} those of the list */

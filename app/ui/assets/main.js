@@ -35,7 +35,7 @@ function enter(key, models) {
   show(byId('sign-in'), false);
   show(byId('sign-out'), true);
   show(byId('app'), true);
-  const api = new Api(key, connection, (error) => leave(whatIsWrong(error)));
+  const api = new Api(key, connection, (error) => leave(whatIsWrong(error, { worked: true })));
   session = new Session({ api, connection, models });
   session.start();
 }
@@ -79,9 +79,11 @@ async function submitKey(event) {
   return undefined;
 }
 
-function whatIsWrong(error) {
+/** @param {{worked?: boolean}} [options] `worked`: it was good before */
+function whatIsWrong(error, { worked = false } = {}) {
   if (!(error instanceof ApiError)) return 'Simmer does not answer. Check your connection, then try again.';
   if (error.code === 'expired_api_key') return 'This key has expired. Ask the administrator for a new one.';
+  if (error.wrongKey && worked) return 'This key is not valid any more. Ask the administrator for a new one.';
   if (error.wrongKey) return 'This key is not valid. Check that all of it was copied: it starts with sk-simmer-.';
   return refusal(error);
 }
@@ -93,7 +95,7 @@ async function comeBack(key) {
     try {
       return enter(key, await trySignIn(key));
     } catch (error) {
-      if (error instanceof ApiError && !error.passing) return leave(whatIsWrong(error));
+      if (error instanceof ApiError && !error.passing) return leave(whatIsWrong(error, { worked: true }));
       await connection.pause(attempt, { atLeast: error.retryAfter ?? 0 });
     }
   }

@@ -5,6 +5,7 @@
  * @typedef {{key: string, body: Asked, state: 'sending' | 'waiting' | 'refused', error?: Error}} Item
  */
 import { isPassing } from './errors.js';
+import { keep } from './storage.js';
 
 const STORED = 'simmer.outbox';
 
@@ -83,19 +84,47 @@ export class Outbox extends EventTarget {
 
   #changed() {
     const stored = this.items.filter((item) => item.state !== 'refused').map(({ key, body }) => ({ key, body }));
-    sessionStorage.setItem(STORED, JSON.stringify(stored));
+    keep(STORED, JSON.stringify(stored));
     this.dispatchEvent(new Event('change'));
   }
 }
 
+/** All that a response tells of what was asked, with what each is if nobody asked for it. */
+const UNASKED = {
+  instructions: null,
+  max_output_tokens: null,
+  max_tool_calls: null,
+  temperature: 1,
+  top_p: 1,
+  presence_penalty: 0,
+  frequency_penalty: 0,
+  top_logprobs: 0,
+  reasoning: null,
+  text: null,
+  tools: null,
+  tool_choice: 'auto',
+  parallel_tool_calls: true,
+  truncation: 'disabled',
+  service_tier: 'default',
+  safety_identifier: null,
+  prompt_cache_key: null,
+  user: null,
+  metadata: null,
+  store: true,
+};
+
 /** What asks for the same once more. @param {object} job @param {object[]} items what the model was shown */
 export function askedBy(job, items) {
   const input = items.map(({ id, status, ...item }) => item);
-  const asked = { model: job.model, input };
-  for (const name of ['instructions', 'max_output_tokens', 'reasoning']) if (filled(job[name])) asked[name] = job[name];
-  for (const name of ['temperature', 'top_p']) if (job[name] !== 1) asked[name] = job[name];
-  for (const name of ['metadata', 'tools']) if (Object.keys(job[name] ?? {}).length) asked[name] = job[name];
-  return asked;
+  const told = { ...job, text: formOf(job.text) };
+  const given = Object.entries(UNASKED).filter(([name, usual]) => filled(told[name]) && told[name] !== usual);
+  return { model: job.model, input, ...Object.fromEntries(given.map(([name]) => [name, told[name]])) };
+}
+
+/** Plain text is what a model answers with anyway. */
+function formOf(text) {
+  const { format, ...more } = text ?? {};
+  return format && format.type !== 'text' ? { format, ...more } : more;
 }
 
 function filled(value) {

@@ -6,7 +6,7 @@ import { isActive, refusal } from './words.js';
 
 /** The row of one job, which stays the same element for as long as it is shown. */
 export class Row {
-  #title = element('span', { class: 'row-title' });
+  #title = element('span', { class: 'row-title', dir: 'auto' });
   #status = element('span', { class: 'status' });
   #elapsed = element('span', { class: 'number' });
   #tokens = element('span', { class: 'number' });
@@ -45,7 +45,7 @@ const ON_ITS_WAY = { sending: 'Sending…', waiting: 'Not sent yet; tries again 
  */
 export function outboxRow(item, { edit, discard }) {
   const text = typeof item.body.input === 'string' ? item.body.input : 'The same once more';
-  const row = element('div', { class: 'row unsent' }, element('span', { class: 'row-title' }, firstLine(text)));
+  const row = element('div', { class: 'row unsent' }, element('span', { class: 'row-title', dir: 'auto' }, firstLine(text)));
   const facts = element('span', { class: 'row-facts' });
   facts.append(element('span', { class: 'status', 'data-status': item.state }, ON_ITS_WAY[item.state]));
   row.append(facts);
