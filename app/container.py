@@ -1,20 +1,20 @@
-"""The composition root: from settings to services. Build one for each process, after a fork."""
+"""The composition root: from settings to services. Build one for each process, after a fork.
 
+What is outside comes with large libraries. They are imported where a part needs them: `simmer jobs list` waits for no
+Celery, and only who sends webhooks, or checks where they may go, holds a resolver.
+"""
+# ruff: noqa: PLC0415 - see above
+
+import threading
+from collections.abc import Callable
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from celery import Celery
-from redis import Redis
-
-from app.adapters.doorbell import RedisDoorbell
-from app.adapters.events import RedisEventLog
-from app.adapters.queue import CeleryDispatcher, api_celery_config
-from app.adapters.rate_limiter import RedisRateLimiter
-from app.adapters.redis_client import redis_client
-from app.adapters.webhook_sender import HttpWebhookSender
 from app.db.engine import Database
 from app.domain.encryption import NoSealer
-from app.domain.ports import Sealer
+from app.domain.ports import Dispatcher, Doorbell, EventLog, Sealer
 from app.domain.webhook_addresses import Networks, parse_networks
+from app.domain.webhook_sending import WebhookSender
 from app.services.administration import AdministrationService
 from app.services.admission import AdmissionService
 from app.services.deliveries import DeliveryService
@@ -37,17 +37,50 @@ from app.settings import Settings
 from app.upstreams.catalog import Catalog, load_catalog
 from app.upstreams.registry import UpstreamRegistry
 
+if TYPE_CHECKING:
+    from celery import Celery
+    from redis import Redis
+
+    from app.adapters.rate_limiter import RedisRateLimiter
+
+T = TypeVar("T")
+
 WORKER_POOL_TIMEOUT = 30.0
 """Seconds a worker's job waits for a database connection: a thousand that settle at once take their turns."""
+
+
+class _Late:
+    """Stands in for a part which is made, and its libraries imported, when something is first done with it."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: Any = None
+        self._lock = threading.RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            # Two doorbells in one process would each ring for some of its listeners.
+            with self._lock:
+                if self._made is None:
+                    self._made = self._make()
+        return getattr(self._made, name)
+
+
+def _late(make: Callable[[], T]) -> T:
+    return cast("T", _Late(make))
 
 
 class Container:
     """Every part is made when it is first asked for."""
 
-    def __init__(self, settings: Settings, celery: Celery | None = None) -> None:
+    def __init__(self, settings: Settings, celery: "Celery | None" = None) -> None:
         """`celery` is the worker's own app; without it this process only publishes, and never waits long for it."""
         self.settings = settings
         self._worker_celery = celery
+
+    def preload(self) -> None:
+        """Import what every request needs: for a server, whose first clients should not wait for it."""
+        from app.adapters import doorbell, events, queue, rate_limiter  # noqa: F401
 
     @cached_property
     def database(self) -> Database:
@@ -61,35 +94,59 @@ class Container:
         if not self.settings.encryption_keys:
             return NoSealer()
         # `cryptography` is 10 MB, for a process that has nothing to encrypt.
-        from app.adapters.sealer import AesGcmSealer  # noqa: PLC0415 - see above
+        from app.adapters.sealer import AesGcmSealer
 
         return AesGcmSealer(self.settings.key_ring)
 
     @cached_property
-    def dispatcher(self) -> CeleryDispatcher:
+    def dispatcher(self) -> Dispatcher:
         """The way to the workers."""
-        if self._worker_celery:
-            return CeleryDispatcher(self._worker_celery)
         self.settings.require("broker_url")
-        celery = Celery("simmer-api", set_as_current=False)
-        celery.conf.update(api_celery_config(self.settings))
-        return CeleryDispatcher(celery)
+
+        def make() -> Dispatcher:
+            from celery import Celery
+
+            from app.adapters.queue import CeleryDispatcher, api_celery_config
+
+            celery = self._worker_celery
+            if celery is None:
+                celery = Celery("simmer-api", set_as_current=False)
+                celery.conf.update(api_celery_config(self.settings))
+            return CeleryDispatcher(celery)
+
+        return _late(make)
 
     @cached_property
-    def redis(self) -> Redis:
+    def redis(self) -> "Redis":
         """The broker, for what Celery does not carry."""
         self.settings.require("broker_url")
+        from app.adapters.redis_client import redis_client
+
         return redis_client(self.settings)
 
     @cached_property
-    def event_log(self) -> RedisEventLog:
+    def event_log(self) -> EventLog:
         """The events of running jobs."""
-        return RedisEventLog(self.redis, self.sealer)
+        self.settings.require("broker_url")
+
+        def make() -> EventLog:
+            from app.adapters.events import RedisEventLog
+
+            return RedisEventLog(self.redis, self.sealer)
+
+        return _late(make)
 
     @cached_property
-    def doorbell(self) -> RedisDoorbell:
+    def doorbell(self) -> Doorbell:
         """Tells waiting clients that something happened."""
-        return RedisDoorbell(self.redis)
+        self.settings.require("broker_url")
+
+        def make() -> Doorbell:
+            from app.adapters.doorbell import RedisDoorbell
+
+            return RedisDoorbell(self.redis)
+
+        return _late(make)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -138,8 +195,11 @@ class Container:
         return KeyService(self.database, self.settings.key_cache, self.settings.key_limits)
 
     @cached_property
-    def limiter(self) -> RedisRateLimiter:
+    def limiter(self) -> "RedisRateLimiter":
         """Counts requests against the keys' rates."""
+        from app.adapters.rate_limiter import RedisRateLimiter
+        from app.adapters.redis_client import redis_client
+
         return RedisRateLimiter(redis_client(self.settings))
 
     @cached_property
@@ -194,10 +254,17 @@ class Container:
         return MaintenanceService(self.database, self.dispatcher, self.doorbell, self.event_log, self.settings)
 
     @cached_property
-    def webhook_sender(self) -> HttpWebhookSender:
+    def webhook_sender(self) -> WebhookSender:
         """The way out to webhook endpoints."""
-        servers = [server for server in self.settings.webhook_nameservers.split(",") if server]
-        return HttpWebhookSender(self._webhook_networks, nameservers=servers, timeout=self.settings.webhook_timeout)
+
+        def make() -> WebhookSender:
+            from app.adapters.webhook_sender import HttpWebhookSender
+
+            servers = [server for server in self.settings.webhook_nameservers.split(",") if server]
+            timeout, ca_file = self.settings.webhook_timeout, self.settings.webhook_ca_file
+            return HttpWebhookSender(self._webhook_networks, nameservers=servers, timeout=timeout, ca_file=ca_file)
+
+        return _late(make)
 
     @property
     def _webhook_networks(self) -> Networks:

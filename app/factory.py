@@ -27,6 +27,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     container = Container(settings)
     # Read now: a wrong models file must stop the start, not the first request.
     _ = container.catalog
+    container.preload()
     app = Flask("simmer", static_folder=None)
     # One more than is allowed: `api.body` tells a body that was cut off at the maximum by its length.
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1

@@ -20,8 +20,9 @@ from app.api.tracing import answered
 from app.container import Container
 from app.domain.errors import InsufficientScopeError, InvalidRequestError
 from app.domain.rates import Bucket
+from app.domain.scopes import Scope
 from app.logs import bind
-from app.services.keys import Caller, Scope
+from app.services.keys import Caller
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")

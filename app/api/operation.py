@@ -14,7 +14,7 @@ from app.api.queries import read_query
 from app.api.validation import RequestModel, validate
 from app.domain.rates import Bucket
 from app.domain.requests import JSON
-from app.services.keys import Scope
+from app.domain.scopes import Scope
 
 View = TypeVar("View", bound=Callable[..., Response])
 

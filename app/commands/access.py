@@ -1,17 +1,21 @@
-"""What commands share: where the service is, how a job is named, how they end."""
+"""What commands share: where the service is, how a job is named, how they end.
+
+The service's modules are imported when a command runs: help, and a shell that completes, wait for none of them.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
-from app.container import Container
 from app.domain.ids import parse_public_id
-from app.settings import Settings, load_settings
-from app.stack.private import read_json
-from app.stack.runfile import FILE_NAME, with_running_stack
+
+if TYPE_CHECKING:
+    from app.container import Container
+    from app.settings import Settings
 
 BAD_END = 3
 """Exit code of a command that waited for a job which failed, or was cancelled."""
@@ -43,19 +47,27 @@ class JobId(click.ParamType["UUID"]):
 JOB_ID = JobId()
 
 
-def site_settings() -> Settings:
+def site_settings() -> "Settings":
     """The settings; without a database in them, with those of the `simmer up` that runs in the home."""
+    from app.settings import load_settings  # noqa: PLC0415 - see above
+    from app.stack.runfile import with_running_stack  # noqa: PLC0415
+
     settings = load_settings()
     return settings if settings.database_url else with_running_stack(settings)
 
 
-def running_stack(settings: Settings) -> dict[str, str]:
+def running_stack(settings: "Settings") -> dict[str, str]:
     """The addresses of the `simmer up` that runs in the home; empty if none does."""
+    from app.stack.private import read_json  # noqa: PLC0415
+    from app.stack.runfile import FILE_NAME  # noqa: PLC0415
+
     return read_json(settings.home / FILE_NAME)
 
 
-def container() -> Container:
+def container() -> "Container":
     """The parts of this process."""
+    from app.container import Container  # noqa: PLC0415
+
     return Container(site_settings())
 
 

@@ -55,6 +55,11 @@ class ApiClient:
         created: JSON = self._call("POST", "/v1/responses", body, idempotency_key)
         return created
 
+    def get(self, response_id: str) -> JSON:
+        """The response as it is now."""
+        found: JSON = self._call("GET", f"/v1/responses/{response_id}")
+        return found
+
     def follow(self, body: JSON, idempotency_key: str | None = None) -> Iterator[JSON]:
         """Submit with `stream`, and yield every event once, though the connection drops.
 

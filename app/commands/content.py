@@ -2,28 +2,30 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.commands.terminal import visible
-from app.db.administration import Content, JobRecord
 from app.domain.ids import public_id
 from app.domain.requests import JSON
 
+if TYPE_CHECKING:
+    from app.db.administration import Content, JobRecord
 
-def described(job: JobRecord) -> dict[str, Any]:
+
+def described(job: "JobRecord") -> dict[str, Any]:
     """The job, without prompt and result."""
-    names = [name for name in JobRecord.__slots__ if name not in {"id", "api_key_id", "key_name"}]
+    names = [name for name in job.__slots__ if name not in {"id", "api_key_id", "key_name"}]
     key = {"id": str(job.api_key_id), "name": job.key_name}
     return {"id": public_id(job.id), "key": key, **{name: getattr(job, name) for name in names}}
 
 
-def content_of(content: Content) -> dict[str, Any]:
+def content_of(content: "Content") -> dict[str, Any]:
     """Prompt and result for programs."""
     asked = content.request
     return {"input": asked.items(), "parameters": asked.parameters(), "output": content.output}
 
 
-def told(content: Content) -> Iterator[str]:
+def told(content: "Content") -> Iterator[str]:
     """The conversation and the output, each item with a head of its own."""
     if content.request.instructions:
         yield _item("INSTRUCTIONS", content.request.instructions)

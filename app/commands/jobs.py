@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
@@ -11,12 +11,14 @@ from app.commands.access import JOB_ID, as_json, container
 from app.commands.content import content_of, described, told
 from app.commands.tail import tail
 from app.commands.terminal import Cell, Column, Grid, moment, note, show, show_json, span
-from app.db.administration import JobQuery, JobRecord
 from app.domain.errors import IllegalMoveError, NotFoundError
 from app.domain.ids import public_id
 from app.domain.jobs import JOB_QUEUES
 from app.domain.lifecycle import Status
-from app.services.administration import Requeued
+
+if TYPE_CHECKING:
+    from app.db.administration import JobRecord
+    from app.services.administration import Requeued
 
 STYLES = {
     Status.QUEUED: "cyan",
@@ -59,6 +61,8 @@ jobs.add_command(tail)
 @as_json
 def list_jobs(status: str | None, as_json: bool, **narrowed: Any) -> None:
     """List the newest jobs of all keys, without prompts and results."""
+    from app.db.administration import JobQuery  # noqa: PLC0415 - a shell completes this group's names without it
+
     wanted = JobQuery(status=Status(status) if status else None, **narrowed)
     found = container().administration.page(wanted)
     if as_json:
@@ -135,13 +139,13 @@ def _each(
         sys.exit(1)
 
 
-def _requeued(done: Requeued) -> str:
+def _requeued(done: "Requeued") -> str:
     if done.taken_from:
         return f"taken from {done.taken_from}, queued: the sweep sends it as soon as that worker has let go"
     return "its message was sent again" if done.sent else "the broker does not answer: the sweep will send its message"
 
 
-def _row(job: JobRecord) -> list[Cell]:
+def _row(job: "JobRecord") -> list[Cell]:
     started = job.started_at or job.ended_at
     ran = ((job.ended_at or job.now) - started).total_seconds() if started else None
     return [
@@ -158,7 +162,7 @@ def _row(job: JobRecord) -> list[Cell]:
     ]
 
 
-def _details(job: JobRecord) -> list[tuple[str, Cell]]:
+def _details(job: "JobRecord") -> list[tuple[str, Cell]]:
     place = f", place {job.position}" if job.position else ""
     tries = f"{job.attempt} of {job.max_attempts}, each up to {job.soft_time_limit:g} s, hard {job.time_limit:g} s"
     mode = "background" if job.background else "synchronous"
@@ -192,7 +196,7 @@ _TIMES = {
 }
 
 
-def _when(job: JobRecord, name: str) -> str | None:
+def _when(job: "JobRecord", name: str) -> str | None:
     at = getattr(job, _TIMES[name])
     if at is None or (name == "start by" and job.status is not Status.QUEUED):
         return None
@@ -200,7 +204,7 @@ def _when(job: JobRecord, name: str) -> str | None:
     return f"{moment(at)}  " + (f"in {span(ahead)}" if ahead > 0 else f"{span(-ahead)} ago")
 
 
-def _tokens(job: JobRecord) -> str | None:
+def _tokens(job: "JobRecord") -> str | None:
     if not job.usage:
         return None
     return f"{job.usage.get('total_tokens', '?')} ({job.usage.get('output_tokens', '?')} of them output)"

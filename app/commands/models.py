@@ -2,14 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.commands.access import as_json, site_settings
 from app.commands.terminal import note, show_json, visible
-from app.settings import Settings
-from app.upstreams.catalog import Catalog, load_catalog
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from app.upstreams.catalog import Catalog
 
 
 @click.group()
@@ -22,6 +24,8 @@ def models() -> None:
 @as_json
 def check_models(path: Path | None, as_json: bool) -> None:
     """Check a models file: PATH, or the one that SIMMER_MODELS names. Exit code 1 also if a key is not set."""
+    from app.upstreams.catalog import load_catalog  # noqa: PLC0415 - a shell completes this group's names without it
+
     settings = site_settings()
     if path is None:
         settings.require("models")
@@ -39,7 +43,7 @@ def check_models(path: Path | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _described(catalog: Catalog, settings: Settings) -> list[dict[str, Any]]:
+def _described(catalog: "Catalog", settings: "Settings") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name, model in catalog.models.items():
         limits = model.limits(settings.default_limits)

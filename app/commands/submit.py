@@ -2,9 +2,10 @@
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
@@ -14,13 +15,16 @@ import click
 from app.commands.access import BAD_END, NOT_YET, as_json, interruptible
 from app.commands.api_client import ApiClient, api_client
 from app.commands.terminal import console, note, show_json, span, visible
-from app.domain.errors import ConfigurationError
+from app.domain.errors import ConfigurationError, ServiceError
+from app.domain.lifecycle import Status
 from app.domain.requests import JSON
 from app.settings import load_settings
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+PLACE_INTERVAL = 2.0
+"""Seconds between two looks at the place in the queue: the stream does not tell of it."""
 _TEXT = "response.output_text.delta"
 
 
@@ -76,20 +80,32 @@ class _Progress:
     """What the progress line says; it is asked several times a second."""
 
     status: str = "submitting"
+    place: int | None = None
+    """In the queue, while it is queued."""
     response_id: str = ""
     begun_at: float = field(default_factory=time.monotonic)
 
     def __rich__(self) -> "Text":
         from rich.text import Text  # noqa: PLC0415 - loaded where something is printed
 
-        words = f"{visible(self.status)}  {span(time.monotonic() - self.begun_at)}  {self.response_id}"
+        place = f", place {self.place}" if self.queued and self.place else ""
+        words = f"{visible(self.status)}{place}  {span(time.monotonic() - self.begun_at)}  {self.response_id}"
         return Text(words, no_wrap=True, overflow="ellipsis")
+
+    @property
+    def queued(self) -> bool:
+        """Whether it waits for a worker, by the last event."""
+        return self.status == Status.QUEUED
 
     def see(self, response: JSON) -> None:
         self.response_id = str(response.get("id", ""))
         self.status = str(response.get("status", "")).replace("_", " ")
-        if place := response.get("queue_position"):
-            self.status += f", place {place}"
+
+    def ask(self, client: ApiClient) -> None:
+        """Ask for the place. What else the answer says may be older than the last event."""
+        if self.queued:
+            with suppress(ServiceError, ValueError):
+                self.place = client.get(self.response_id).get("queue_position")
 
 
 class _TimeIsUpError(Exception):
@@ -101,7 +117,7 @@ def _wait(client: ApiClient, body: JSON, key: str, timeout: float | None, as_jso
     events = client.follow({**body, "stream": True}, key)
     with interruptible(lambda: _goes_on(progress)):
         try:
-            with _at_most(timeout), _line(progress) as stop:
+            with _at_most(timeout), _line(progress, client) as stop:
                 response = _read(events, progress, stop, quiet=as_json)
         except _TimeIsUpError:
             note(f"Not finished after {span(timeout)}. {_goes_on(progress)}")
@@ -133,7 +149,7 @@ def _read(events: Iterator[JSON], progress: _Progress, stop: Callable[[], None],
 
 
 @contextmanager
-def _line(progress: _Progress) -> Iterator[Callable[[], None]]:
+def _line(progress: _Progress, client: ApiClient) -> Iterator[Callable[[], None]]:
     """The progress line for the block, on a stderr that is a terminal, until the function it gives is called."""
     screen = console(err=True)
     if not screen.is_terminal:
@@ -141,8 +157,19 @@ def _line(progress: _Progress) -> Iterator[Callable[[], None]]:
         return
     from rich.live import Live  # noqa: PLC0415 - loaded where something is printed
 
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(PLACE_INTERVAL):
+            progress.ask(client)
+
+    # A daemon: nobody waits at the end for an answer that is still on its way.
+    threading.Thread(target=ask, name="place", daemon=True).start()
     with Live(progress, console=screen, transient=True, redirect_stdout=False, redirect_stderr=False) as live:
-        yield live.stop
+        try:
+            yield live.stop
+        finally:
+            over.set()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
@@ -9,11 +10,13 @@ import click
 from app.commands.access import BAD_END, JOB_ID, as_json, container, interruptible
 from app.commands.content import answer_of, described
 from app.commands.terminal import note, show_json, span, visible
-from app.db.administration import JobRecord
 from app.domain.ids import public_id
 from app.domain.lifecycle import Status
 from app.domain.requests import JSON
-from app.services.administration import AdministrationService
+
+if TYPE_CHECKING:
+    from app.db.administration import JobRecord
+    from app.services.administration import AdministrationService
 
 TEXT = "response.output_text.delta"
 
@@ -37,21 +40,21 @@ def tail(job_id: UUID, as_json: bool) -> None:
 
 @dataclass(slots=True)
 class _Reader:
-    administration: AdministrationService
+    administration: "AdministrationService"
     as_json: bool
-    last: JobRecord | None = None
+    last: "JobRecord | None" = None
     open_line: bool = False
     """Text stands on stdout whose line has not ended."""
 
-    def take(self, told: JobRecord | JSON) -> None:
-        if isinstance(told, JobRecord):
+    def take(self, told: "JobRecord | JSON") -> None:
+        if not isinstance(told, dict):
             self._status(told)
         elif self.as_json:
             show_json(told, indent=None)
         elif told.get("type") == TEXT:
             self._print(str(told.get("delta", "")))
 
-    def _status(self, job: JobRecord) -> None:
+    def _status(self, job: "JobRecord") -> None:
         self.last = job
         if self.as_json:
             show_json({"type": "status", **described(job)}, indent=None)
@@ -68,7 +71,7 @@ class _Reader:
             self.open_line = not text.endswith("\n")
 
 
-def _words(job: JobRecord) -> str:
+def _words(job: "JobRecord") -> str:
     said = f"{public_id(job.id)} {job.status}"
     if job.status is Status.QUEUED:
         return said + (f", place {job.position} in {job.queue}" if job.position else "")

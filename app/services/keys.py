@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -14,12 +13,9 @@ from app.db.engine import Database
 from app.domain.errors import ExpiredKeyError, InvalidKeyError, InvalidRequestError, NotFoundError
 from app.domain.ids import new_id
 from app.domain.rates import KeyLimits, Overrides
+from app.domain.scopes import SCOPES
 from app.domain.secrets import digest, new_key, well_formed
 from app.domain.webhooks import DisabledReason
-
-Scope = Literal["responses:read", "responses:write", "webhooks", "admin"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-DEFAULT_SCOPES: tuple[Scope, ...] = ("responses:read", "responses:write")
 
 MAX_CACHED = 10_000
 """Verified keys that one process remembers."""

@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from app.domain.scopes import DEFAULT_SCOPES
 from app.stack.errors import StackError
 from app.stack.http import call
 from app.stack.private import read_json, write_private
 
 FILE_NAME = "api-key.json"
+SCOPES = (*DEFAULT_SCOPES, "webhooks")
+"""All that a developer tries out on one machine. A kept key stays as it was made, and so do its jobs."""
 REFUSED = (401, 403)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.domain.jobs import BACKGROUND_QUEUES, SYNC_QUEUE
 from app.stack.http import answers, basic, call
+from app.stack.keys import SCOPES
 from app.stack.process import ProcessSpec
 
 API_WORKERS = 2
@@ -40,7 +41,8 @@ class Services:
         return self._python("migrate", "-m", "app.cli", "migrate")
 
     def create_key(self) -> ProcessSpec:
-        return self._python("key", "-m", "app.cli", "keys", "create", "--name", "local", "--json")
+        scopes = [f"--scope={scope}" for scope in SCOPES]
+        return self._python("key", "-m", "app.cli", "keys", "create", "--name", "local", *scopes, "--json")
 
     def api(self, port: int) -> ProcessSpec:
         spec = self._python(
@@ -80,7 +82,11 @@ class Services:
             "FLOWER_BASIC_AUTH": f"{login.user}:{login.password}",
             "FLOWER_COOKIE_SECRET": login.cookie_secret,
         }
-        spec = self._celery("flower", "flower", "--address=127.0.0.1", f"--port={port}")
+        spec = self._python(
+            "flower",
+            *("-m", "celery", "--quiet", "-A", "workers.celery_app"),
+            *("flower", "--address=127.0.0.1", f"--port={port}"),
+        )
         return replace(
             spec,
             env={**self.env, **secrets},
@@ -96,7 +102,7 @@ class Services:
         return replace(spec, stop_grace=self.drain + STOP_MARGIN)
 
     def _celery(self, name: str, *arguments: str) -> ProcessSpec:
-        return self._python(name, "-m", "celery", "--quiet", "-A", "workers.celery_app", *arguments)
+        return self._python(name, "-m", "workers", "--quiet", *arguments)
 
     def _python(self, name: str, *arguments: str) -> ProcessSpec:
         # in the home: modules in the caller's folder must not shadow ours

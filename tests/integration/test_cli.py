@@ -16,7 +16,7 @@ from app.cli import main
 from app.container import Container
 from app.domain.errors import ExpiredKeyError, InvalidKeyError
 from app.domain.rates import Rate
-from app.services.keys import DEFAULT_SCOPES
+from app.domain.scopes import DEFAULT_SCOPES
 from app.settings import Settings
 from tests.processes import free_port
 
@@ -140,6 +140,19 @@ def test_people_see_the_key_once(simmer: Simmer) -> None:
     assert key[10:] not in output(simmer("keys", "list", "--json"))
 
 
+def test_programs_are_told_of_a_revoked_key(simmer: Simmer) -> None:
+    made = created(simmer, "--name", "x")
+    assert json.loads(output(simmer("keys", "revoke", made["id"], "--json"))) == {"id": made["id"], "revoked": True}
+
+
+def test_people_see_no_control_characters_in_names(simmer: Simmer) -> None:
+    made = created(simmer, "--name", "a\x1bb")
+    assert made["name"] == "a\x1bb"
+    shown = output(simmer("keys", "limit", made["id"], "--max-queued", "1")) + output(simmer("keys", "list"))
+    assert shown.count("a\\x1bb") == 2
+    assert "\x1b" not in shown
+
+
 def test_a_list_of_none(simmer: Simmer) -> None:
     assert json.loads(output(simmer("keys", "list", "--json"))) == []
     assert len(output(simmer("keys", "list")).splitlines()) == 1
@@ -183,6 +196,7 @@ def test_migrate_is_harmless_the_second_time(empty_database_url: str, run: Run) 
         done = run(empty_database_url, "migrate")
         assert (done.returncode, done.stdout) == (0, "The database is up to date.\n")
     assert run(empty_database_url, "keys", "list").returncode == 0
+    assert json.loads(output(run(empty_database_url, "migrate", "--json"))) == {"up_to_date": True}
 
 
 def test_a_database_that_was_not_migrated_is_named(empty_database_url: str, run: Run) -> None:

@@ -53,6 +53,9 @@ def test_a_new_key_is_an_entry_of_the_setting(run: Run) -> None:
     code, shown, _ = run("", "new-key")
     assert code == 0
     assert len(parse_keys(shown).keys) == 1
+    code, shown, _ = run("", "new-key", "--json")
+    told = json.loads(shown)
+    assert (code, parse_keys(told["entry"]).current) == (0, told["key"])
 
 
 def test_encryption_is_switched_on_rotated_and_switched_off(run: Run, own_database: Database) -> None:

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from app import cli as command
 from app.domain.errors import ConfigurationError
 from app.settings import Settings
+from tests.commands import loaded
 
 CANARY = "canary-1f5b"
 KEY_ID = "0195a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
@@ -111,7 +112,7 @@ def test_an_error_that_is_no_service_error_is_not_hidden(monkeypatch: pytest.Mon
     def broken() -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(command, "load_settings", broken)
+    monkeypatch.setattr("app.settings.load_settings", broken)
     assert isinstance(invoke("keys", "list").exception, RuntimeError)
     monkeypatch.setattr("sys.argv", ["simmer", "keys", "list"])
     with pytest.raises(RuntimeError, match="a defect"):
@@ -157,7 +158,7 @@ def test_settings_are_listed_without_being_read(monkeypatch: pytest.MonkeyPatch)
     def refused() -> None:
         raise ConfigurationError("wrong")
 
-    monkeypatch.setattr(command, "load_settings", refused)
+    monkeypatch.setattr("app.settings.load_settings", refused)
     monkeypatch.setenv("SIMMER_DATABASE_URL", CANARY)
     result = invoke("settings")
     assert result.exit_code == 0
@@ -168,7 +169,7 @@ def test_settings_are_listed_without_being_read(monkeypatch: pytest.MonkeyPatch)
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
-    for name, child in group.commands.items():
+    for name, child in loaded(group).items():
         found += commands(child, (*path, name)) if isinstance(child, click.Group) else [(*path, name)]
     return found
 
@@ -178,7 +179,7 @@ def test_every_command_and_option_says_what_it_does(path: tuple[str, ...]) -> No
     found: click.Command = command.cli
     for name in path:
         assert isinstance(found, click.Group)
-        found = found.commands[name]
+        found = loaded(found)[name]
     assert found.help
     assert [option.name for option in found.params if isinstance(option, click.Option) and not option.help] == []
     for flag in ("-h", "--help"):

@@ -101,6 +101,20 @@ def test_submit_stops_waiting_and_the_job_goes_on(live: Run, client: Client, ups
     assert client.wait(job_id, "completed")
 
 
+def test_submit_shows_the_place_in_the_queue(cluster: Cluster, environment_of_it: dict[str, str]) -> None:
+    worker = cluster.started("jobs")
+    worker.freeze()
+    try:
+        command = ["submit", "my turn", "--model", "gpt-4.1", "--wait"]
+        with Terminal(*command, environment=environment_of_it) as terminal:
+            terminal.until("queued, place 1  ")
+            worker.resume()
+            assert terminal.ended() == 0
+    finally:
+        worker.resume()
+    assert "echo: my turn" in terminal.text
+
+
 def test_a_stream_that_drops_is_taken_up_again(
     live: Run, cluster: Cluster, client: Client, upstream: MockUpstream, environment_of_it: dict[str, str]
 ) -> None:

@@ -14,6 +14,7 @@ from app.cli import cli
 from app.commands.completion import SHELLS
 from app.commands.doctor import CHECKS
 from app.settings import Settings
+from tests.commands import loaded
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
 MODELS = """
@@ -34,7 +35,7 @@ def _no_settings_of_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def names(group: click.Group, before: str = "simmer") -> set[str]:
     found: set[str] = set()
-    for name, child in group.commands.items():
+    for name, child in loaded(group).items():
         path = f"{before} {name}"
         found |= names(child, path) if isinstance(child, click.Group) else {path}
     return found
@@ -49,6 +50,19 @@ def test_the_page_tells_of_every_check() -> None:
     table = DOCS.read_text(encoding="utf-8").split("## `simmer doctor`")[1].split("\n## ")[0]
     told = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert told == [check.__name__.removeprefix("check_") for check in CHECKS]
+
+
+def test_the_page_tells_which_commands_have_nothing_for_programs() -> None:
+    told = re.search("All commands have it but (.*?)\\.", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    assert told
+    assert set(re.findall("`([^`]+)`", told[1])) == {" ".join(path[1:]) for path in without_json(cli)}
+
+
+def without_json(found: click.Command, *path: str) -> set[tuple[str, ...]]:
+    path = (*path, str(found.name))
+    if isinstance(found, click.Group):
+        return {each for child in loaded(found).values() for each in without_json(child, *path)}
+    return set() if any("--json" in option.opts for option in found.params) else {path}
 
 
 def test_models_check_for_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
