@@ -109,6 +109,7 @@ class Worker(DrainingWorker):
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answer what never reached the app, or broke outside it; gunicorn closes the connection then."""
         status, code, message = _refusal(exc)
+        self._flask.extensions["metrics"].refused(code)
         request_id = f"req_{secrets.token_hex(16)}"
         at = traceback.extract_tb(exc.__traceback__)[-1]
         level = self.log.error if code == "server_error" else self.log.warning

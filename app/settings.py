@@ -9,11 +9,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.certificates import check_certificates
 from app.domain.encryption import KeyRing, parse_keys
 from app.domain.errors import ConfigurationError
 from app.domain.jobs import Limits
 from app.domain.rates import KeyLimits, parse_rate
-from app.domain.webhook_addresses import parse_name_server, parse_networks
+from app.domain.webhook_addresses import parse_name_servers, parse_networks
 
 MAX_PROCESSING_SECONDS = 1800
 """The contract's "maximum processing time: 30 minutes". No limit may be set above it."""
@@ -25,11 +26,6 @@ on a shared broker the shortest one wins, so it is fixed."""
 # Up to ten years: what a timestamp can't hold would fail only when it is used.
 Seconds = Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)]
 LimitSeconds = Annotated[float, Field(gt=0, le=MAX_PROCESSING_SECONDS, allow_inf_nan=False)]
-
-
-def _parse_name_servers(text: str) -> None:
-    for server in filter(None, text.split(",")):
-        parse_name_server(server)
 
 
 def _check_scheme(url: str, *, allowed: set[str], example: str) -> None:
@@ -48,7 +44,8 @@ _PARSED: dict[str, Callable[[str], object]] = {
     "create_rate": parse_rate,
     "poll_rate": parse_rate,
     "webhook_allowed_networks": parse_networks,
-    "webhook_nameservers": _parse_name_servers,
+    "webhook_nameservers": parse_name_servers,
+    "webhook_ca_file": check_certificates,
     "encryption_keys": parse_keys,
 }
 
@@ -221,6 +218,11 @@ class Settings(BaseSettings):
     webhook_nameservers: str = Field(
         default="",
         description="Name servers for webhooks, `10.0.0.2,10.0.0.3:5353`; the system's when this is not set.",
+    )
+
+    webhook_ca_file: str = Field(
+        default="",
+        description="File of certificates (PEM) of authorities that webhooks trust besides the system's.",
     )
 
     metrics_token: str = Field(

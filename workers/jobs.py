@@ -28,13 +28,15 @@ def run(self: Any, public_id: str) -> None:
     if job_id is None:
         log.error("not a job's id, message dropped")
         return
+    # First of all: it turns tracing on, and the process's first job is traced too.
+    execution = container().execution
     with (
         bound(job_id=public_id),
         continued(vars(self.request)),
         span("run job", "consumer", {"simmer.job.id": public_id}),
     ):
         try:
-            lease = container().execution.claim(job_id, worker=self.request.hostname, abort=partial(abort, public_id))
+            lease = execution.claim(job_id, worker=self.request.hostname, abort=partial(abort, public_id))
         except UnavailableError:
             log.warning("not claimed for now, the sweep will send this job again")
             return

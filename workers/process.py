@@ -5,12 +5,19 @@ import os
 import threading
 from collections.abc import Callable
 from functools import cache
+from typing import Any
+
+from celery import signals
 
 from app.adapters import tracing
 from app.container import Container
+from app.domain.tracing import flush
 from workers.celery_app import app, settings
 
 log = logging.getLogger(__name__)
+
+LAST_SPANS = 3.0
+"""Seconds that a child of a prefork worker gives a collector of traces at its end."""
 
 
 def container() -> Container:
@@ -26,6 +33,12 @@ def _container_of(pid: int) -> Container:  # the pid is the cache's key
     for name, act in ("heartbeat", made.leases.beat), ("lease watch", made.leases.give_up):
         threading.Thread(target=_repeat, args=(name, act), name=name, daemon=True).start()
     return made
+
+
+@signals.worker_process_shutdown.connect(weak=False)
+def _flush(**_: Any) -> None:
+    """A child ends with os._exit(), which stops the thread that spans leave through; all others wait for it."""
+    flush(LAST_SPANS)
 
 
 def _repeat(name: str, act: Callable[[], None]) -> None:

@@ -54,7 +54,8 @@ class ApiMetrics:
             metric_files.count_together()
         self._requests = Counter(
             "simmer_http_requests",
-            "Requests that were answered; of streams, that were begun. Without those refused as `overloaded`.",
+            "Requests that were answered; of streams, that were begun. Without those refused before they had a route: "
+            "as `overloaded`, or for a head that is too long or not HTTP.",
             ["route", "method", "status"],
             registry=self.registry,
         )

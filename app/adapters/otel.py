@@ -1,5 +1,6 @@
 """Spans by OpenTelemetry's SDK, which takes 0.2 s and some MB: only processes that trace import this."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ class OpenTelemetryTracer:
 
     def __init__(self, provider: TracerProvider) -> None:
         """Make spans with the provider, which says where they go."""
+        self._provider = provider
         self._tracer = provider.get_tracer("simmer")
 
     @contextmanager
@@ -41,6 +43,8 @@ class OpenTelemetryTracer:
         if name:
             opened.update_name(name)
         opened.set_attributes(dict(attributes))
+        if "error.type" in attributes:
+            opened.set_status(trace.StatusCode.ERROR)
 
     def carrier(self) -> dict[str, str]:
         """As Tracer has it."""
@@ -56,6 +60,13 @@ class OpenTelemetryTracer:
             yield None
         finally:
             context.detach(token)
+
+    def flush(self, seconds: float) -> None:
+        """As Tracer has it."""
+        # In a thread: the SDK takes as long as the collector does, whatever it is told.
+        sending = threading.Thread(target=self._provider.force_flush, name="last spans", daemon=True)
+        sending.start()
+        sending.join(seconds)
 
 
 def exporting(exporters: set[str], service: str | None) -> OpenTelemetryTracer:

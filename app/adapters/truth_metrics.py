@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from app.domain.totals import Chore, Spread, Total, Truth
+from app.domain.webhooks import DeliveryFailure, DeliveryStatus
 
-_SINCE_EVER = "Since the exporter first ran, and of the results that were kept then; its restart resets nothing."
+_SINCE_EVER = "Kept in the database: a restart resets nothing."
 
 Samples = Iterable[tuple[Sequence[str], float]]
 
@@ -51,7 +52,7 @@ class TruthCollector(Collector):
             "simmer_exporter_look_seconds", "How long the exporter's last look took.", [], [((), seen.seconds)]
         )
         age = time.monotonic() - seen.at
-        yield _gauge("simmer_exporter_look_age_seconds", "How long ago that was.", [], [((), age)])
+        yield _gauge("simmer_exporter_look_age_seconds", "How long ago the exporter last looked.", [], [((), age)])
         if seen.truth is not None:
             yield from _waiting(seen.truth)
             yield from _ended(seen.truth)
@@ -68,18 +69,18 @@ def _waiting(truth: Truth) -> Iterator[Metric]:
     states += [((one.queue, "in_progress"), one.running) for one in truth.queues]
     yield _gauge("simmer_jobs", "Jobs that have not ended.", ["queue", "status"], states)
     oldest = [((one.queue,), one.oldest) for one in truth.queues]
-    yield _gauge("simmer_oldest_queued_seconds", "For how long the first job of a queue waits.", ["queue"], oldest)
+    yield _gauge("simmer_oldest_queued_seconds", "For how long the first job of a queue has waited.", ["queue"], oldest)
     waiting = truth.deliveries
     counts = {"pending": waiting.pending, "in_progress": waiting.in_progress}
     yield _gauge("simmer_webhook_deliveries", "Webhook deliveries that have not ended.", ["status"], _one(counts))
     yield _gauge(
         "simmer_webhook_lag_seconds",
-        "Since when the longest waiting delivery is due that nothing holds back: neither a pause between two tries nor "
-        "an open circuit.",
+        "For how long the longest waiting delivery has been due, of those that nothing holds back: neither a pause "
+        "between two tries nor an open circuit.",
         [],
         [((), waiting.lag)],
     )
-    age = "Since when the oldest delivery that has not ended exists."
+    age = "How old the oldest webhook delivery is that has not ended."
     yield _gauge("simmer_webhook_oldest_seconds", age, [], [((), waiting.oldest)])
     yield _gauge("simmer_webhook_endpoints", "Webhook endpoints by health.", ["state"], _one(truth.endpoints))
     rows = "About how many rows a table has, as of its last vacuum."
@@ -97,10 +98,12 @@ def _ended(truth: Truth) -> Iterator[Metric]:
     yield _counter("simmer_jobs_ended", jobs, labels, summed(lambda total: total.jobs))
     calls = "Calls of model servers for jobs that ended."
     yield _counter("simmer_upstream_calls", calls, labels, summed(lambda total: total.attempts))
-    reruns = "Those of them beyond each job's first."
+    reruns = "Calls of model servers beyond each job's first, for jobs that ended."
     yield _counter("simmer_reruns", reruns, labels, summed(lambda total: total.reruns))
     tokens = "Tokens as the model servers counted them."
     yield _counter("simmer_tokens", tokens, ["model", "direction"], _tokens(truth))
+    deliveries = "Webhook deliveries that ended: `delivered`, or why they were given up. A replayed one ends once more."
+    yield _counter("simmer_webhook_deliveries_ended", deliveries, ["outcome"], _deliveries(truth))
     pickup = "From a job's creation to its start, counted when it has ended."
     yield _histogram("simmer_job_pickup_seconds", pickup, truth, lambda total: total.pickup)
     run = "From a job's first start to its end, re-runs and pauses included."
@@ -151,6 +154,12 @@ def _histogram(name: str, meaning: str, truth: Truth, spread_of: Callable[[Total
 
 def _one(counts: Mapping[str, float]) -> Samples:
     return [((name,), number) for name, number in counts.items()]
+
+
+def _deliveries(truth: Truth) -> Samples:
+    """All outcomes there are, from the first look on: a counter that begins with 1 shows no increase."""
+    outcomes = [DeliveryStatus.DELIVERED.value, *DeliveryFailure]
+    return _one({str(outcome): truth.delivered.get(outcome, 0) for outcome in outcomes})
 
 
 def _tokens(truth: Truth) -> Samples:

@@ -2,6 +2,7 @@
 
 import re
 import ssl
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -12,13 +13,18 @@ import httpcore2
 
 from app.adapters.webhook_dns import PATIENCE, LookupFailedError, NameServers
 from app.adapters.webhook_stream import Deadline, DeadlineError, Limited, Stream, TlsStream, connect
-from app.domain.errors import UnavailableError
+from app.domain.errors import OverloadedError, UnavailableError
 from app.domain.webhook_addresses import Address, Networks, address_allowed, listed
 from app.domain.webhook_sending import KEPT_BYTES, Reply, SendFailure, WebhookSendError
 from app.domain.webhook_urls import NOT_ALLOWED, WebhookUrl, WebhookUrlError, parse_webhook_url
 
 READ_BYTES = 65_536
 """How much of a reply is read, head and all."""
+
+MAX_CHECKS = 2
+"""URLs whose names are looked up at once before they are taken. Each holds a request's place, for as long as a name
+server of the client's choosing likes: all places together are some sixteen.
+"""
 
 _USER_AGENT = "Simmer-Webhooks/1.0"
 _MAX_TRIES = 4
@@ -39,7 +45,7 @@ class HttpWebhookSender:
         *,
         nameservers: Sequence[str] = (),
         timeout: float = 20,
-        ca_file: Path | None = None,
+        ca_file: Path | str | None = None,
     ) -> None:
         """`allowed` networks may be reached though they are not public. `timeout` seconds are for all of a request.
         The certificates in `ca_file` are trusted besides the system's.
@@ -48,6 +54,7 @@ class HttpWebhookSender:
         self._names = NameServers(nameservers)
         self._timeout = timeout
         self._ca_file = ca_file
+        self._checks = threading.BoundedSemaphore(MAX_CHECKS)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -61,13 +68,21 @@ class HttpWebhookSender:
     def check(self, url: str) -> WebhookUrl:
         """As WebhookSender has it."""
         parsed = parse_webhook_url(url, self._allowed)
-        try:
-            addresses = self._addresses(parsed, PATIENCE)
-        except LookupFailedError as error:
-            raise UnavailableError("The DNS did not answer for the URL's host. Try again.") from error
-        if not addresses:
+        if not self._found(parsed):
             raise WebhookUrlError("Use a name that has an address: this one can't be resolved.", param="url")
         return parsed
+
+    def _found(self, url: WebhookUrl) -> list[Address]:
+        if url.addresses:
+            return self._addresses(url, PATIENCE)
+        if not self._checks.acquire(blocking=False):
+            raise OverloadedError("Too many webhook URLs are looked at just now. Try again.", retry_after=PATIENCE)
+        try:
+            return self._addresses(url, PATIENCE)
+        except LookupFailedError as error:
+            raise UnavailableError("The DNS did not answer for the URL's host. Try again.") from error
+        finally:
+            self._checks.release()
 
     def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """As WebhookSender has it."""

@@ -30,6 +30,17 @@ class JobTotal(Base):
     __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
 
 
+class DeliveryTotal(Base):
+    """The webhook deliveries that ended with one outcome. One that is replayed ends once more."""
+
+    __tablename__ = "delivery_totals"
+
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    deliveries: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
+
+
 class Chore(Base):
     """What the sweep and the purge did so far, one row for each kind, and when they last ran."""
 

@@ -31,16 +31,16 @@ _SETTLED = text("""
 """)
 
 
-def lock_count(connection: Connection) -> datetime | None:
-    """Up to when ended jobs are counted, and for this transaction nobody else counts; None if somebody does."""
-    begin = insert(ChoreRow).values(name=Chore.COUNT.value, total=0, done_at=func.to_timestamp(0))
+def lock_count(connection: Connection, chore: Chore) -> datetime | None:
+    """Up to when what ended is counted, and for this transaction nobody else counts it; None if somebody does."""
+    begin = insert(ChoreRow).values(name=chore.value, total=0, done_at=func.to_timestamp(0))
     connection.execute(begin.on_conflict_do_nothing())
-    mine = select(ChoreRow.done_at).where(ChoreRow.name == Chore.COUNT.value).with_for_update(skip_locked=True)
+    mine = select(ChoreRow.done_at).where(ChoreRow.name == chore.value).with_for_update(skip_locked=True)
     return connection.execute(mine).scalar_one_or_none()
 
 
 def settled_until(connection: Connection) -> datetime:
-    """Before when no more jobs will have ended than can be seen by the next statement."""
+    """Before when nothing more will have ended than can be seen by the next statement."""
     until: datetime = connection.execute(_SETTLED).scalar_one()
     return until
 
@@ -76,9 +76,9 @@ def add_totals(connection: Connection, added: Totals) -> None:
         connection.execute(row.on_conflict_do_update(index_elements=["model", "outcome"], set_=values))
 
 
-def counted(connection: Connection, number: int, until: datetime) -> None:
-    """Note up to when all ended jobs are counted."""
-    row = insert(ChoreRow).values(name=Chore.COUNT.value, total=number, done_at=until)
+def counted(connection: Connection, chore: Chore, number: int, until: datetime) -> None:
+    """Note up to when all that ended is counted."""
+    row = insert(ChoreRow).values(name=chore.value, total=number, done_at=until)
     more = {"total": ChoreRow.total + number, "done_at": until}
     connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=more))
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     any_,
+    bindparam,
     case,
     func,
     insert,
@@ -26,6 +27,7 @@ from sqlalchemy.sql.dml import Update
 from app.db.models import TABLE
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint
 from app.domain.ids import JOB
+from app.domain.tracing import carrier
 from app.domain.webhooks import EventType
 
 GIVE_UP_AFTER = timedelta(days=2)
@@ -34,6 +36,9 @@ take 18 hours."""
 
 ENDPOINTS = cast("Table", WebhookEndpoint.__table__)
 DELIVERIES = cast("Table", WebhookDelivery.__table__)
+
+# Looked at when the statement runs: those that end single jobs are built once.
+_TRACE = bindparam("trace", type_=Text(), callable_=lambda: carrier().get("traceparent"))
 
 _READ = ("id", "api_key_id", "status", "incomplete_reason", "webhook_endpoint_id", "webhook_url", "webhook_events")
 
@@ -63,13 +68,14 @@ def recording(ending: Update, returning: Sequence[ColumnElement[Any]]) -> Select
             case((endpoints.source == "job", ended.c.webhook_url)),
             func.now(),
             func.now() + literal(GIVE_UP_AFTER, Interval),
+            _TRACE,
         )
         .join_from(ended, ENDPOINTS, endpoints.api_key_id == ended.c.api_key_id)
         .where(endpoints.disabled_at.is_(None), wanted)
         # FOR KEY SHARE: who is just deleting an endpoint is waited for, and must not have the end of a job refused.
         .with_for_update(read=True, key_share=True, of=ENDPOINTS)
     )
-    columns = ["endpoint_id", "event_id", "type", "data_id", "url", "next_attempt_at", "give_up_at"]
+    columns = ["endpoint_id", "event_id", "type", "data_id", "url", "next_attempt_at", "give_up_at", "traceparent"]
     recorded = (
         insert(DELIVERIES)
         .from_select(columns, events)

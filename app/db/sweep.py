@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from itertools import compress
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal_column, select, update
 
+from app.db import purging
 from app.db.endings import fail, keep_events, take_back
 from app.db.jobs import DISPATCH_COLUMNS, MAX_REDISPATCH_INTERVAL, dispatch_of, from_now, jobs
 from app.db.models import TABLE
+from app.db.purging import Purged
 from app.domain.jobs import QUEUE_TIMEOUT, TIMED_OUT, Dispatch, Ended
 from app.domain.lifecycle import Move, Status
 
@@ -67,13 +70,22 @@ def expire_queued(connection: Connection, *, limit: int, retention: float) -> En
     return fail(connection, Move.EXPIRE, jobs.id.in_(expired), outcome=QUEUE_TIMEOUT, retention=retention)
 
 
+def queues_due(connection: Connection, queues: Sequence[str]) -> list[str]:
+    """Those of `queues` in which a message may be lost."""
+    due = [select(jobs.id).where(*_overdue(queue)).exists() for queue in queues]
+    return list(compress(queues, connection.execute(select(*due)).one()))
+
+
+def _overdue(queue: str) -> tuple[ColumnElement[bool], ...]:
+    return _QUEUED, jobs.queue == queue, jobs.redispatch_at < func.now()
+
+
 def redispatch(connection: Connection, queue: str, *, limit: int, redispatch_after: float) -> list[Dispatch]:
     """Pick queued jobs whose message may be lost, the longest waiting first, and put their next turn off.
 
     The interval doubles with every turn: a job that merely waits behind others is not published over and over.
     """
-    overdue = (_QUEUED, jobs.queue == queue, jobs.redispatch_at < func.now())
-    due = _batch(limit, *overdue, first=jobs.redispatch_at)
+    due = _batch(limit, *_overdue(queue), first=jobs.redispatch_at)
     # The exponent is capped before the power is taken: 2 to the number of a week's dispatches overflows.
     interval = func.least(
         redispatch_after * func.power(2, func.least(jobs.dispatches + 1, 20)), MAX_REDISPATCH_INTERVAL
@@ -87,23 +99,7 @@ def redispatch(connection: Connection, queue: str, *, limit: int, redispatch_aft
     return [dispatch_of(row) for row in connection.execute(statement)]
 
 
-class Purged(NamedTuple):
-    """How many jobs one batch of the purge deleted, and when the last of them had expired."""
-
-    deleted: int
-    last: datetime | None
-
-
 def purge(connection: Connection, *, limit: int, since: datetime | None = None) -> Purged:
-    """Delete ended jobs whose retention is over, the longest expired first; `since` leaves out what expired before.
-
-    A batch that begins where the last one ended does not walk over what that has deleted: it stays in the index until
-    no transaction can see it any more and a vacuum came by.
-    """
-    due = [jobs.expires_at <= func.now()] + ([jobs.expires_at >= since] if since else [])
-    expired = _batch(limit, *due, first=jobs.expires_at)
-    gone = delete(TABLE).where(jobs.id.in_(expired)).returning(jobs.expires_at).cte("gone")
-    # For this transaction. Nobody is told that a job is purged: what a crash brings back is deleted again.
-    unsynced = func.set_config("synchronous_commit", "off", True)
-    found = connection.execute(select(func.count(), func.max(gone.c.expires_at), unsynced).select_from(gone)).one()
-    return Purged(found[0], found[1])
+    """Delete ended jobs whose retention is over, the longest expired first; `since` leaves out what expired before."""
+    batch = _batch(limit, *purging.expired(jobs.expires_at, since), first=jobs.expires_at)
+    return purging.delete(connection, delete(TABLE).where(jobs.id.in_(batch)), jobs.expires_at)

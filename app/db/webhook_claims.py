@@ -148,6 +148,7 @@ def claim(connection: Connection, endpoint_id: UUID, *, concurrency: int) -> Cla
         created_at=row.created_at,
         url=row.url or endpoint.url,
         secrets=secrets,
+        traceparent=row.traceparent,
     )
     return Claimed(claim_, row.more)
 

@@ -95,6 +95,8 @@ class WebhookDelivery(Base):
     data_id: Mapped[str]
     url: Mapped[str | None]
     """Of a job's own webhook; None for the endpoint's."""
+    traceparent: Mapped[str | None]
+    """Of W3C's Trace Context: where its job ended, if that was traced."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     status: Mapped[str] = mapped_column(server_default=text(f"'{DeliveryStatus.PENDING}'"))
@@ -124,6 +126,7 @@ class WebhookDelivery(Base):
         Index("webhook_deliveries_due_idx", "endpoint_id", "next_attempt_at", postgresql_where=_PENDING),
         Index("webhook_deliveries_give_up_idx", "give_up_at", postgresql_where=_PENDING),
         Index("webhook_deliveries_in_progress_idx", "endpoint_id", postgresql_where=_IN_PROGRESS),
+        Index("webhook_deliveries_ended_idx", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
         Index("webhook_deliveries_expires_idx", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 80}},
     )

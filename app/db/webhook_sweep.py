@@ -19,9 +19,10 @@ from sqlalchemy import (
     update,
 )
 
+from app.db import purging
 from app.db.jobs import from_now
+from app.db.purging import Purged
 from app.db.recording import DELIVERIES, ENDPOINTS
-from app.db.sweep import Purged
 from app.db.webhook_claims import DUE, PENDING, READY, endpoints
 from app.db.webhook_deliveries import deliveries
 from app.db.webhook_models import WebhookSecret
@@ -96,19 +97,16 @@ def _give_up(
 
 def purge_deliveries(connection: Connection, *, limit: int, since: datetime | None = None) -> Purged:
     """Delete ended deliveries whose retention is over, with their tries, as `app.db.sweep.purge` deletes jobs."""
-    due = [deliveries.expires_at <= func.now()] + ([deliveries.expires_at >= since] if since else [])
-    expired = (
+    batch = (
         select(*_KEY)
-        .where(*due)
+        .where(*purging.expired(deliveries.expires_at, since))
         .order_by(deliveries.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-        .cte("expired")
+        .cte("batch")
     )
-    gone = delete(DELIVERIES).where(tuple_(*_KEY).in_(select(expired))).returning(deliveries.expires_at).cte("gone")
-    unsynced = func.set_config("synchronous_commit", "off", True)
-    found = connection.execute(select(func.count(), func.max(gone.c.expires_at), unsynced).select_from(gone)).one()
-    return Purged(found[0], found[1])
+    gone = delete(DELIVERIES).where(tuple_(*_KEY).in_(select(batch)))
+    return purging.delete(connection, gone, deliveries.expires_at)
 
 
 def purge_endpoints(connection: Connection, *, limit: int, unused_for: float) -> int:

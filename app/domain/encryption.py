@@ -27,7 +27,7 @@ class SealedError(UnavailableError):
     """A value does not open here. It may elsewhere, or later: its key is not set, or it is not the one it should be."""
 
     def __init__(self) -> None:
-        super().__init__("The response can't be read now. Try again; if it recurs, report the request id.")
+        super().__init__("What is stored can't be read now. Try again; if it recurs, report the request id.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,14 @@ def split(sealed: str, job_id: UUID, place: str) -> tuple[str, bytes]:
 def missing_key(key_id: str, job_id: UUID, place: str) -> SealedError:
     """The error to raise, once the operator has been told which key it is."""
     fields = {"key_id": key_id, "job_id": job_id, "place": place}
-    log.error("a response is sealed with a key that SIMMER_ENCRYPTION_KEYS does not name", extra={"fields": fields})
+    log.error("what is stored is sealed with a key that SIMMER_ENCRYPTION_KEYS does not name", extra={"fields": fields})
     return SealedError()
 
 
 def damaged(key_id: str, job_id: UUID, place: str) -> SealedError:
     """The same for a value that its key does not open."""
     fields = {"key_id": key_id, "job_id": job_id, "place": place}
-    log.error("a response does not open: it was changed, or another key has this id", extra={"fields": fields})
+    log.error("what is stored does not open: it was changed, or another key has this id", extra={"fields": fields})
     return SealedError()
 
 

@@ -25,7 +25,8 @@ class Chore(StrEnum):
     PURGED_JOBS = "purged_jobs"
     PURGED_DELIVERIES = "purged_deliveries"
     COUNT = "count"
-    """The exporter's own; `done_at` is up to when ended jobs are counted."""
+    COUNT_DELIVERIES = "count_deliveries"
+    """The exporter's own; `done_at` is up to when what ended is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ class Truth:
     endpoints: Mapping[str, int]
     """Of webhooks, by state: `ok`, `failing`, `disabled`."""
     totals: Totals
+    delivered: Mapping[str, int]
+    """Webhook deliveries that ended, by outcome: `delivered`, or why one was given up."""
     chores: Mapping[str, tuple[int, float]]
     """How much, and seconds since it was last done."""
     rows: Mapping[str, float]

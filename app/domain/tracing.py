@@ -23,7 +23,7 @@ class Tracer(Protocol):
         ...
 
     def note(self, name: str | None, attributes: Mapping[str, Attribute]) -> None:
-        """Give the open span attributes, and perhaps another name."""
+        """Give the open span attributes, and perhaps another name. With `error.type` among them it has failed."""
         ...
 
     def carrier(self) -> dict[str, str]:
@@ -32,6 +32,10 @@ class Tracer(Protocol):
 
     def continued(self, carrier: Mapping[str, str]) -> AbstractContextManager[object]:
         """For the block, go on from where these headers come from; if there are none, begin anew."""
+        ...
+
+    def flush(self, seconds: float) -> None:
+        """Send the spans that have not left yet, for so long at most."""
         ...
 
 
@@ -106,3 +110,9 @@ def continued(headers: Mapping[str, str | None]) -> AbstractContextManager[objec
     if _tracer is None:
         return _NOTHING
     return _tracer.continued({name: value for name in CARRIED if isinstance(value := headers.get(name), str)})
+
+
+def flush(seconds: float) -> None:
+    """Send the spans that have not left yet, for so long at most: before an end that ends all threads."""
+    if _tracer:
+        _tracer.flush(seconds)

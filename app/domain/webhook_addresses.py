@@ -100,6 +100,11 @@ def parse_name_server(text: str) -> tuple[str, int]:
     return str(address), port
 
 
+def parse_name_servers(text: str) -> list[tuple[str, int]]:
+    """The same for all of a list, `ADDRESS,ADDRESS`; it may be empty."""
+    return [parse_name_server(server) for server in text.split(",") if server]
+
+
 def _public(address: Address) -> bool:
     if isinstance(address, IPv4Address):
         return not listed(address, _TABLE_4)

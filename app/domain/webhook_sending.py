@@ -50,7 +50,7 @@ class WebhookSender(Protocol):
     def check(self, url: str) -> WebhookUrl:
         """The URL taken apart, if requests may go there now.
 
-        Raises WebhookUrlError if not, UnavailableError if the DNS does not say.
+        Raises WebhookUrlError if not, UnavailableError if the DNS does not say, and OverloadedError if too many ask.
         """
         ...
 

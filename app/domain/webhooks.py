@@ -149,6 +149,8 @@ class DeliveryClaim:
     url: str
     secrets: tuple[str, ...]
     """`whsec_…`, the current one first."""
+    traceparent: str | None = None
+    """Where its job ended, if that was traced."""
 
 
 @dataclass(frozen=True, slots=True)

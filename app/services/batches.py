@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
+from math import inf
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.db.sweep import Purged
+from app.db.purging import Purged
 
 TIME_BUDGET = 30.0
 """Seconds after which a sweep or a purge leaves the rest to the next one."""
@@ -26,18 +27,21 @@ class Purge(Protocol):
         ...
 
 
-def in_batches(step: Callable[[], int], size: int, *, rest: float = 0) -> int:
-    """Repeat `step`, a transaction of up to `size` rows, until one comes back short or the time budget is spent.
+def in_batches(
+    step: Callable[[], int], size: int, *, budget: float = TIME_BUDGET, most: float = inf, rest: float = 0
+) -> int:
+    """Repeat `step`, a transaction of up to `size` rows, until one comes back short, the time budget is spent, or it
+    were `most` rows or more. `rest` is how long to pause after each, in times of what it took.
 
-    `rest` is how long to pause after each, in times of what it took. Return how many rows it were in all.
+    Return how many rows it were in all.
     """
-    deadline = time.monotonic() + TIME_BUDGET
+    deadline = time.monotonic() + budget
     total = 0
     while True:
         started_at = time.monotonic()
         moved = step()
         total += moved
-        if moved < size or time.monotonic() >= deadline:
+        if moved < size or total >= most or time.monotonic() >= deadline:
             return total
         time.sleep((time.monotonic() - started_at) * rest)
 

@@ -13,10 +13,10 @@ from app.db.webhook_claims import Claimed
 from app.domain.errors import UnavailableError
 from app.domain.ids import ENDPOINT, EVENT, prefixed
 from app.domain.ports import Dispatcher
-from app.domain.tracing import traced
+from app.domain.tracing import Attribute, continued, note, span
 from app.domain.webhook_sending import WebhookSender, WebhookSendError
 from app.domain.webhook_tries import SERVER_ERROR, SecretError, Settled, Tried, TryLimits
-from app.domain.webhooks import DeliveryClaim, body_of, headers_of, retry_delay
+from app.domain.webhooks import DeliveryClaim, EventType, body_of, headers_of, retry_delay
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,13 @@ class DeliveryService:
             self._hand_back(held)
             raise
 
-    @traced("deliver webhook", "client")
     def _send(self, held: DeliveryClaim) -> Tried:
+        with continued({"traceparent": held.traceparent}), span("deliver webhook", "client", _attributes(held)):
+            tried = self._try(held)
+            note(_outcome(tried))
+        return tried
+
+    def _try(self, held: DeliveryClaim) -> Tried:
         body = body_of(held)
         headers = headers_of(held, body, timestamp=int(time.time()))
         started_at = self.clock()
@@ -108,6 +113,16 @@ class DeliveryService:
                 webhook_claims.hand_back(connection, held)
         except UnavailableError:
             log.warning("database unavailable, a delivery waits for the end of its lease")
+
+
+def _attributes(held: DeliveryClaim) -> dict[str, Attribute]:
+    about: dict[str, Attribute] = {} if held.type is EventType.TEST else {"simmer.job.id": held.data_id}
+    return about | {"simmer.event.id": prefixed(EVENT, held.event_id), "simmer.attempt": held.attempt}
+
+
+def _outcome(tried: Tried) -> dict[str, Attribute]:
+    came_back: dict[str, Attribute] = {"http.response.status_code": tried.status_code} if tried.status_code else {}
+    return came_back if tried.delivered else came_back | {"error.type": tried.error or str(tried.status_code)}
 
 
 def _names(held: DeliveryClaim) -> dict[str, object]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.db import webhook_endpoints as db
 from app.db import webhook_secrets
 from app.db.engine import Database
-from app.domain.errors import InvalidKeyError, InvalidRequestError
+from app.domain.errors import InvalidKeyError, InvalidRequestError, OverloadedError
 from app.domain.webhook_sending import WebhookSender
 from app.domain.webhook_urls import Networks, WebhookUrl, WebhookUrlError, parse_webhook_url
 from app.domain.webhooks import JobLane, JobWebhook, event_types
@@ -54,6 +54,10 @@ class JobWebhooks:
             except WebhookUrlError as error:
                 error.param = PARAM
                 raise
+            except OverloadedError:
+                # Somebody floods us with names that are slow to look up. A job can be had nevertheless: what is sent
+                # is checked at each try.
+                return parsed
             if len(self._trusted) >= MAX_TRUSTED:
                 self._trusted.clear()
             self._trusted[parsed.origin] = now + TRUSTED

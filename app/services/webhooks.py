@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from app.domain.ids import ENDPOINT, new_id, prefixed
 from app.domain.ports import Dispatcher
 from app.domain.webhook_sending import WebhookSender
 from app.domain.webhooks import SUBSCRIBABLE, Delivery, Endpoint, SigningSecret, event_types
+from app.services.batches import in_batches
 
 __all__ = ["DeliveryFilter", "EndpointFilter", "Replayed", "WebhookService"]
 
@@ -125,7 +127,7 @@ class WebhookService:
             endpoint = _editable(connection, api_key_id, endpoint_id)
             db.change(connection, api_key_id, endpoint.id, {}, enabled=False)
         # In batches: there may be a million, and a statement has a time limit.
-        self._in_batches(lambda connection: db.forget_deliveries(connection, endpoint.id, limit=BATCH))
+        self._all(lambda connection: db.forget_deliveries(connection, endpoint.id, limit=BATCH))
         with self.database.transaction() as connection:
             db.lock_owner(connection, api_key_id)
             db.remove(connection, api_key_id, endpoint.id)
@@ -206,7 +208,7 @@ class WebhookService:
         endpoint = self.get(api_key_id, endpoint_id)
         _check_enabled(endpoint)
         # Bounded: what fails again at once would be found again, for ever.
-        count = self._in_batches(
+        count = self._all(
             lambda connection: deliveries_db.replay_failed(connection, endpoint.id, since=since, limit=BATCH),
             MAX_REPLAYED,
         )
@@ -214,15 +216,14 @@ class WebhookService:
             self.dispatcher.deliver(endpoint.id)
         return Replayed(count, has_more=count >= MAX_REPLAYED)
 
-    def _in_batches(self, work: Callable[[Connection], int], most: int | None = None) -> int:
+    def _all(self, work: Callable[[Connection], int], most: float = inf) -> int:
         """Repeat `work`, each time in a transaction of its own, until it finds less than a batch; how many in all."""
-        done = 0
-        while True:
+
+        def batch() -> int:
             with self.database.transaction() as connection:
-                found = work(connection)
-            done += found
-            if found < BATCH or (most and done >= most):
-                return done
+                return work(connection)
+
+        return in_batches(batch, BATCH, budget=inf, most=most)
 
     @staticmethod
     def _lock(connection: Connection, api_key_id: UUID) -> None:

@@ -4,9 +4,11 @@ import json
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import psutil
@@ -120,6 +122,21 @@ def test_a_killed_process_takes_no_count_with_it_and_leaves_no_file(site: Site) 
     wait_until(lambda: _creates(site) == before + 21, DEADLINE, "one more")
 
 
+@pytest.mark.parametrize(
+    ("head", "code"), [("NONSENSE", "invalid_http"), (f"GET /{'x' * 10_000} HTTP/1.1", "uri_too_long")]
+)
+def test_what_gunicorn_itself_refuses_is_counted(site: Site, head: str, code: str) -> None:
+    def refused() -> float:
+        return _sum(site.api(), "simmer_http_refusals_total", code=code)
+
+    before = refused()
+    where = urlsplit(site.client.url)
+    with socket.create_connection((where.hostname, where.port), DEADLINE) as connection:
+        connection.sendall(f"{head}\r\n\r\n".encode())
+        assert connection.recv(9) == b"HTTP/1.1 "
+    wait_until(lambda: refused() == before + 1, DEADLINE, "the refusal is counted")
+
+
 def test_the_folder_goes_with_gunicorn(site: Site) -> None:
     site.cluster.api(1, name="other")
     other = site.cluster.started("other")
@@ -179,6 +196,17 @@ def test_every_metric_of_dashboard_and_alerts_is_exported_by_what_runs(site: Sit
         DEADLINE,
         "all that is named is exported",
     )
+
+
+def test_a_prefork_child_traces_its_first_job_and_sends_its_last_spans(site: Site) -> None:
+    site.cluster.started("jobs").stop()
+    # So long that nothing is sent but at the end.
+    worker = site.cluster.worker("last", pool="prefork", concurrency=1, OTEL_BSP_SCHEDULE_DELAY="600000")
+    job_id = site.client.submit("first and last")
+    site.client.wait(job_id, "completed")
+    assert worker.stop() == 0
+    site.cluster.worker()
+    assert job_id in [span.attributes["simmer.job.id"] for span in site.collector.named("run job")]
 
 
 def test_a_trace_leads_through_all_processes(site: Site, upstream: MockUpstream) -> None:

@@ -1,24 +1,31 @@
 """One trace from the request to the model server and back, in one process with spans kept in memory."""
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from app.adapters.otel import OpenTelemetryTracer
 from app.container import Container
+from app.db import webhook_deliveries
 from app.domain import tracing
-from app.domain.ids import parse_public_id
+from app.domain.ids import new_id, parse_public_id
+from app.domain.scopes import DEFAULT_SCOPES
+from app.domain.webhook_sending import Reply
 from app.factory import create_app
-from app.services.keys import DEFAULT_SCOPES
+from app.services.deliveries import DeliveryService
 from app.settings import Settings
+from tests import deliveries
 from tests.integration.api.conftest import BODY, URL
+from tests.integration.services.dispatcher import RecordingDispatcher
+from tests.integration.services.webhook_sender import OK, ScriptedSender, fail
 from tests.upstream.client import MockUpstream
 
 PROMPT = "CANARY prompt"
@@ -54,8 +61,8 @@ def published(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, 
     return headers
 
 
-def submit(app: Flask, prompt: str = PROMPT, **headers: str) -> UUID:
-    key = app.extensions["simmer"].keys.create("test", DEFAULT_SCOPES)[1]
+def submit(app: Flask, prompt: str = PROMPT, key: str = "", **headers: str) -> UUID:
+    key = key or app.extensions["simmer"].keys.create("test", DEFAULT_SCOPES)[1]
     body = BODY | {"inputs": [{"role": "user", "texts": [{"text": prompt}]}]}
     reply = app.test_client().post(URL, json=body, headers={"Authorization": f"Bearer {key}", **headers})
     assert reply.status_code == 200
@@ -70,6 +77,14 @@ def run(container: Container, job_id: UUID, message: Mapping[str, str]) -> None:
         lease = container.execution.claim(job_id, worker="jobs@test", abort=lambda: None)
         assert lease
         container.execution.perform(lease)
+
+
+def deliver(container: Container, endpoint_id: UUID, reply: Callable[[], Reply] = lambda: OK) -> None:
+    """As the worker's task does, but nothing is sent."""
+    sender = ScriptedSender(reply)
+    DeliveryService(container.database, sender, RecordingDispatcher(), container.settings).drain(endpoint_id)
+    assert len(sender.sent) == 1
+    assert "traceparent" not in sender.sent[0][1]
 
 
 def by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
@@ -123,6 +138,81 @@ def test_one_trace_leads_from_the_request_to_the_model_server(
     assert dict(spans["call model"].attributes or {}) == {"simmer.attempt": 1, "gen_ai.request.model": "gpt-4.1"}
 
 
+@pytest.fixture
+def hooked(container: Container) -> tuple[str, UUID]:
+    """A key whose jobs a webhook endpoint is told of, and the endpoint."""
+    key, secret = container.keys.create("test", DEFAULT_SCOPES)
+    with container.database.transaction() as connection:
+        return secret, deliveries.add_endpoint(connection, key.id)
+
+
+def test_the_trace_of_a_job_goes_on_to_its_webhook(
+    app: Flask,
+    container: Container,
+    published: list[Mapping[str, str]],
+    exporter: InMemorySpanExporter,
+    hooked: tuple[str, UUID],
+) -> None:
+    key, endpoint_id = hooked
+    job_id = submit(app, key=key, traceparent=INCOMING)
+    run(container, job_id, published[0])
+    deliver(container, endpoint_id)
+    spans = by_name(exporter)
+    delivery = spans["deliver webhook"]
+    assert trace_of(delivery) == INCOMING.split("-")[1]
+    assert parent_of(delivery) == id_of(spans["settle"])
+    assert delivery.kind is SpanKind.CLIENT
+    assert dict(delivery.attributes or {}) == {
+        "simmer.job.id": f"resp_{job_id.hex}",
+        "simmer.event.id": f"evt_{job_id.hex}",
+        "simmer.attempt": 1,
+        "http.response.status_code": 200,
+    }
+
+
+def test_one_whose_job_was_not_traced_begins_a_trace_that_names_the_job(
+    app: Flask,
+    container: Container,
+    published: list[Mapping[str, str]],
+    exporter: InMemorySpanExporter,
+    hooked: tuple[str, UUID],
+) -> None:
+    key, endpoint_id = hooked
+    tracer = tracing._tracer
+    tracing.turn_on(None)
+    job_id = submit(app, key=key)
+    run(container, job_id, {})
+    tracing.turn_on(tracer)
+    deliver(container, endpoint_id)
+    (delivery,) = exporter.get_finished_spans()
+    assert delivery.parent is None
+    assert dict(delivery.attributes or {})["simmer.job.id"] == f"resp_{job_id.hex}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (fail, {"error.type": "connect_failed"}),
+        (lambda: Reply(503, None, b"CANARY", 0.01), {"error.type": "503", "http.response.status_code": 503}),
+    ],
+)
+def test_a_webhook_that_does_not_arrive_is_a_failed_span(
+    container: Container,
+    exporter: InMemorySpanExporter,
+    hooked: tuple[str, UUID],
+    reply: Callable[[], Reply],
+    said: dict[str, Any],
+) -> None:
+    event_id = new_id()
+    with container.database.transaction() as connection:
+        webhook_deliveries.add_test(connection, hooked[1], event_id)
+    deliver(container, hooked[1], reply)
+    (delivery,) = exporter.get_finished_spans()
+    assert (delivery.status.status_code, delivery.status.description) == (StatusCode.ERROR, None)
+    assert dict(delivery.attributes or {}) == {"simmer.event.id": f"evt_{event_id.hex}", "simmer.attempt": 1, **said}
+    assert "CANARY" not in delivery.to_json()
+
+
 def test_requests_without_a_trace_begin_one_each(
     app: Flask, published: list[Mapping[str, str]], exporter: InMemorySpanExporter
 ) -> None:
@@ -166,6 +256,25 @@ def test_a_model_server_need_not_be_told(
     tracing.turn_on(tracing._tracer, upstream=False)
     run(container, submit(app), published[0])
     assert "traceparent" not in upstream.calls(PROMPT)[-1].headers
+
+
+def test_a_collector_that_hangs_holds_nobody_up_at_the_end() -> None:
+    class Hanging(InMemorySpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            answered.wait()
+            return super().export(spans)
+
+    answered, hanging, provider = threading.Event(), Hanging(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(hanging))
+    tracing.turn_on(OpenTelemetryTracer(provider))
+    with tracing.span("last"):
+        pass
+    tracing.flush(0.05)
+    assert hanging.get_finished_spans() == ()
+    answered.set()
+    tracing.flush(30)
+    tracing.turn_on(None)
+    assert [span.name for span in hanging.get_finished_spans()] == ["last"]
 
 
 def test_health_and_scrapes_are_not_traced(app: Flask, exporter: InMemorySpanExporter) -> None:

@@ -1,9 +1,11 @@
 """Settings: read from the environment, checked at start, told without their values."""
 
+import json
 import traceback
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from click.testing import CliRunner
 
@@ -59,6 +61,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "webhook_disable_after": ("32", 32.0),
     "webhook_allowed_networks": ("10.1.0.0/16", "10.1.0.0/16"),
     "webhook_nameservers": ("10.0.0.2", "10.0.0.2"),
+    "webhook_ca_file": (certifi.where(), certifi.where()),
     "metrics_token": ("33", "33"),
     "trace_upstream": ("false", False),
     "log_level": ("DEBUG", "DEBUG"),
@@ -106,6 +109,7 @@ WRONG = {
     "webhook_disable_after": ("0", "greater than 0"),
     "webhook_nameservers": (CANARY, "Write DNS servers as addresses"),
     "webhook_allowed_networks": (CANARY, "Write networks as in 10.1.2.0/24,::1/128"),
+    "webhook_ca_file": (__file__, "must be a file that can be read, with certificates in PEM"),
     "trace_upstream": ("maybe", "a valid boolean"),
     "log_level": (CANARY, "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     "log_format": (CANARY, "'text' or 'json'"),
@@ -256,6 +260,15 @@ def test_the_documented_table_is_the_commands_output() -> None:
     assert end, "docs/settings.md has lost its markers"
     wanted = CliRunner().invoke(cli, ["settings"]).stdout
     assert table.strip() == wanted.strip(), "put the output of `simmer settings` between the markers"
+
+
+def test_programs_get_the_table_as_json() -> None:
+    told = json.loads(CliRunner().invoke(cli, ["settings", "--json"]).stdout)
+    assert [line["name"] for line in told] == [variable(name) for name in Settings.model_fields]
+    by_name = {line["name"]: line for line in told}
+    assert by_name["SIMMER_LEASE"]["default"] == "60"
+    assert by_name["SIMMER_METRICS_TOKEN"]["default"] is None
+    assert all(line["meaning"].endswith(".") for line in told)
 
 
 def test_the_table_has_a_row_with_a_meaning_for_each_setting() -> None:

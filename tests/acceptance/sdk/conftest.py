@@ -11,7 +11,8 @@ from openai import AsyncOpenAI, DefaultAsyncHttpx2Client, DefaultHttpx2Client, O
 
 from app.container import Container
 from app.domain.rates import Overrides
-from app.services.keys import DEFAULT_SCOPES, KeyService
+from app.domain.scopes import DEFAULT_SCOPES
+from app.services.keys import KeyService
 from app.settings import Settings
 from tests.acceptance.sdk.answers import MODEL
 from tests.acceptance.sdk.blocking import Blocking

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from werkzeug.datastructures import Headers
 
 from app.container import Container
+from app.domain.scopes import DEFAULT_SCOPES
 from app.factory import create_app
-from app.services.keys import DEFAULT_SCOPES
 from app.settings import Settings
 
 URL = "/v1/model/response"

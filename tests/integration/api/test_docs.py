@@ -16,7 +16,7 @@ from flask import Flask
 
 from app.api.docs.page import kind, prose, words
 from app.container import Container
-from app.services.keys import SCOPES
+from app.domain.scopes import SCOPES
 from tests.integration.api.conftest import Api
 from tests.integration.services.public_sender import PublicSender
 

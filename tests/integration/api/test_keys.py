@@ -9,9 +9,9 @@ from werkzeug.test import TestResponse
 
 from app.container import Container
 from app.domain.ids import new_id, public_id
+from app.domain.scopes import DEFAULT_SCOPES, SCOPES
 from app.domain.secrets import new_key
 from app.factory import create_app
-from app.services.keys import DEFAULT_SCOPES, SCOPES
 from app.settings import Settings
 from tests.integration.api.conftest import BODY, Api, refused, stored
 from tests.processes import free_port

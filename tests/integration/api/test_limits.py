@@ -11,9 +11,9 @@ from redis import Redis
 from app.container import Container
 from app.domain.ids import new_id, public_id
 from app.domain.rates import Overrides, Rate
+from app.domain.scopes import DEFAULT_SCOPES
 from app.domain.secrets import new_key
 from app.factory import create_app
-from app.services.keys import DEFAULT_SCOPES
 from app.settings import Settings
 from tests.integration.api.conftest import URL, Api, Reply, refused, stored
 from tests.processes import free_port, wait_until

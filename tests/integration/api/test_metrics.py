@@ -3,8 +3,8 @@
 from flask import Flask
 
 from app.container import Container
+from app.domain.scopes import DEFAULT_SCOPES
 from app.factory import create_app
-from app.services.keys import DEFAULT_SCOPES
 from app.settings import Settings
 from tests.integration.api.conftest import URL, Api, refused
 from tests.metrics import Samples, read

@@ -7,8 +7,8 @@ from flask import Flask
 from sqlalchemy import text
 
 from app.container import Container
+from app.domain.scopes import SCOPES
 from app.domain.webhook_urls import WebhookUrlError
-from app.services.keys import SCOPES
 from tests.integration.api.conftest import Api, refused
 from tests.integration.services.public_sender import PublicSender
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from app.db import endings, keys, lookup, metrics, submission, sweep
 from app.db import jobs as db
 from app.db.engine import Database
-from app.domain.jobs import TIMED_OUT, Completed, Idempotency, Job, JobFilter
+from app.domain.jobs import JOB_QUEUES, TIMED_OUT, Completed, Idempotency, Job, JobFilter
 from app.domain.lifecycle import Status
 from app.domain.secrets import digest
 from tests import rows
@@ -181,6 +181,10 @@ QUERIES: dict[str, tuple[Query, str | None]] = {
     "expire queued": (
         lambda connection, sample: sweep.expire_queued(connection, limit=500, retention=60),
         "jobs_queue_expires_idx",
+    ),
+    "which queues to look at": (
+        lambda connection, sample: sweep.queues_due(connection, JOB_QUEUES),
+        "jobs_redispatch_idx",
     ),
     "redispatch": (
         lambda connection, sample: sweep.redispatch(connection, "default", limit=500, redispatch_after=10),

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
-from app.db import webhook_claims, webhook_deliveries, webhook_settling, webhook_sweep
+from app.db import delivery_totals, webhook_claims, webhook_deliveries, webhook_settling, webhook_sweep
 from app.db.engine import Database
 from app.db.webhook_deliveries import DeliveryFilter
 from app.domain.webhook_tries import Tried, TryLimits
@@ -22,6 +22,7 @@ PER_ENDPOINT = 200
 PKEY = "webhook_deliveries_pkey"
 DUE = "webhook_deliveries_due_idx"
 BUSY = "webhook_deliveries_in_progress_idx"
+ENDED = "webhook_deliveries_ended_idx"
 EXPIRES = "webhook_deliveries_expires_idx"
 GIVE_UP = "webhook_deliveries_give_up_idx"
 LIMITS = TryLimits(retention=60, disable_after=60)
@@ -96,7 +97,7 @@ def sample(full: Database) -> Rows:
         return Rows(*connection.execute(statement).one())
 
 
-DEMANDED = {DUE, EXPIRES, GIVE_UP}
+DEMANDED = {DUE, ENDED, EXPIRES, GIVE_UP}
 """Where they may be used, they are: nothing else finds these few among all."""
 
 Query = Callable[[Connection, Rows], object]
@@ -158,6 +159,10 @@ QUERIES: dict[str, tuple[Query, set[str]]] = {
     "the purge's next batch": (
         lambda connection, sample: webhook_sweep.purge_deliveries(connection, limit=500, since=SINCE),
         {EXPIRES, PKEY},
+    ),
+    "what ended": (
+        lambda connection, sample: delivery_totals.ended_between(connection, SINCE, datetime.now(UTC), limit=500),
+        {ENDED},
     ),
     "purge endpoints": (
         lambda connection, sample: webhook_sweep.purge_endpoints(connection, limit=500, unused_for=60),

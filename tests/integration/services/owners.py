@@ -5,11 +5,12 @@ from uuid import UUID
 from app.db.engine import Database
 from app.domain.ports import Dispatcher, Doorbell, EventLog
 from app.domain.requests import JobRequest, message
+from app.domain.scopes import DEFAULT_SCOPES
 from app.domain.webhook_sending import WebhookSender
 from app.services.admission import AdmissionService
 from app.services.job_webhooks import JobWebhooks
 from app.services.jobs import JobService
-from app.services.keys import DEFAULT_SCOPES, Caller
+from app.services.keys import Caller
 from app.settings import Settings
 from app.upstreams.catalog import Catalog
 from tests.integration.services.dispatcher import RecordingDispatcher

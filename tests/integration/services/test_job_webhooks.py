@@ -118,6 +118,21 @@ def test_a_url_that_is_not_allowed_makes_no_job(database: Database, sender: Publ
     assert lanes(database, owner) == {}
 
 
+def test_when_too_many_are_looked_up_the_send_alone_checks(
+    database: Database, sender: PublicSender, owner: UUID
+) -> None:
+    service = JobWebhooks(database, sender, ())
+    sender.busy = True
+    lane = service.lane(owner, WEBHOOK)
+    assert (lane.url, lanes(database, owner)) == (URL, {ORIGIN: lane.endpoint_id})
+    with pytest.raises(InvalidRequestError):
+        service.lane(owner, JobWebhook("ftp://hooks.example.com"))
+    sender.busy = False
+    sender.inside.add("hooks.example.com")
+    with pytest.raises(InvalidRequestError):
+        service.lane(owner, WEBHOOK)
+
+
 def test_a_good_server_is_trusted_for_a_while(
     database: Database, sender: PublicSender, owner: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:

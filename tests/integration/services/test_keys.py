@@ -11,8 +11,9 @@ from app.db.engine import Database
 from app.domain.errors import ExpiredKeyError, InvalidKeyError, InvalidRequestError, NotFoundError, UnavailableError
 from app.domain.ids import new_id
 from app.domain.rates import KeyLimits, Overrides, Rate
+from app.domain.scopes import DEFAULT_SCOPES
 from app.domain.secrets import new_key
-from app.services.keys import DEFAULT_SCOPES, Caller, KeyService
+from app.services.keys import Caller, KeyService
 from app.settings import Settings
 from tests.processes import free_port
 from tests.statements import recorded

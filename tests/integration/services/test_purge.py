@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from app.db import lookup, sweep
 from app.db.engine import Database
-from app.db.sweep import Purged
+from app.db.purging import Purged
 from app.domain.jobs import JobFilter
 from app.domain.lifecycle import TERMINAL, Status
 from app.services.maintenance import MaintenanceService

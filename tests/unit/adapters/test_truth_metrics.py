@@ -25,6 +25,8 @@ def test_it_shows_what_was_seen() -> None:
     assert shown["simmer_tokens_total", ("gpt-4.1", "input")] == 7
     assert shown["simmer_tokens_total", ("gpt-4.1", "output")] == 9
     assert shown["simmer_webhook_lag_seconds", ()] == 30
+    assert shown["simmer_webhook_deliveries_ended_total", ("delivered",)] == 8
+    assert shown["simmer_webhook_deliveries_ended_total", ("endpoint_gone",)] == 0
     assert shown["simmer_swept_total", ("rescued",)] == 2
     assert shown["simmer_swept_total", ("expired",)] == 0
     assert shown["simmer_purged_total", ("jobs",)] == 6

@@ -1,12 +1,19 @@
 """Where webhooks go: to the endpoint that the DNS names at that moment, and never inside, whatever it says."""
 # ruff: noqa: RUF001 - a digit that looks like another is one of the tricks
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from app.adapters.webhook_sender import HttpWebhookSender
-from app.domain.errors import UnavailableError
+from app.adapters.webhook_dns import LookupFailedError
+from app.adapters.webhook_sender import MAX_CHECKS, HttpWebhookSender
+from app.container import Container
+from app.domain.errors import OverloadedError, UnavailableError
+from app.domain.webhook_addresses import Address
 from app.domain.webhook_sending import SendFailure, WebhookSender
 from app.domain.webhook_urls import INVALID, NOT_ALLOWED
+from app.settings import Settings
 from tests.certificates import Authority
 from tests.dns_server import Answer as DnsAnswer
 from tests.dns_server import DnsServer, Outcome
@@ -31,6 +38,14 @@ def test_a_request_arrives_as_it_was_sent(sender: WebhookSender, receiver: Recei
         "webhook-id": "evt_1",
         "content-type": "application/json",
     }
+
+
+def test_the_settings_name_servers_networks_and_authorities(authority: Authority, dns: DnsServer, url: str) -> None:
+    told = {"webhook_nameservers": dns.address, "webhook_allowed_networks": PUBLIC}
+    settings = Settings.model_validate({**told, "webhook_ca_file": str(authority.ca_file)})
+    assert Container(settings).webhook_sender.send(url, {}, b"").status == 200
+    unknown = Container(Settings.model_validate(told)).webhook_sender
+    assert failure(unknown, url) is SendFailure.TLS_FAILED
 
 
 def test_a_literal_address_needs_no_dns(sender: WebhookSender, receiver: Receiver, dns: DnsServer) -> None:
@@ -203,3 +218,28 @@ def test_a_dns_server_that_is_no_address(server: str) -> None:
 @pytest.mark.parametrize("server", ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:53"])
 def test_a_dns_server_that_is_one(server: str) -> None:
     HttpWebhookSender((), nameservers=[server])
+
+
+def test_slow_names_take_few_places_and_nobody_waits_for_them(
+    sender: HttpWebhookSender, receiver: Receiver, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answered, look_up = threading.Semaphore(0), threading.Event(), sender._names.look_up
+
+    def slowly(name: str, *, timeout: float) -> list[Address]:
+        if name != NAME:
+            asked.release()
+            answered.wait(GENEROUS)
+            raise LookupFailedError
+        return look_up(name, timeout=timeout)
+
+    monkeypatch.setattr(sender._names, "look_up", slowly)
+    with ThreadPoolExecutor(MAX_CHECKS) as threads:
+        slow = [threads.submit(sender.check, f"https://slow{number}.example.com/") for number in range(MAX_CHECKS)]
+        assert all(asked.acquire(timeout=GENEROUS) for _ in slow)
+        with pytest.raises(OverloadedError):
+            sender.check(url)
+        assert sender.check(receiver.url()).addresses
+        assert sender.send(url, {}, b"").status == 200
+        answered.set()
+    assert [type(one.exception()) for one in slow] == [UnavailableError] * MAX_CHECKS
+    assert str(sender.check(url)) == url

@@ -9,7 +9,7 @@ from flask import Flask
 from app.container import Container
 from app.domain.ids import EVENT, new_id, prefixed
 from app.domain.requests import JSON
-from app.services.keys import SCOPES
+from app.domain.scopes import SCOPES
 from tests import rows
 from tests.documented import Documented
 from tests.integration.api.conftest import Reply, refused

@@ -10,29 +10,12 @@ from app.domain.webhook_sending import Reply
 from app.services.deliveries import DRAIN_DELIVERIES, DRAIN_TIME, DeliveryService
 from tests import deliveries
 from tests.integration.services.dispatcher import RecordingDispatcher
-from tests.integration.services.webhook_sender import OK, SECRET, SETTINGS, ScriptedSender, put, statuses
+from tests.integration.services.webhook_sender import OK, SETTINGS, ScriptedSender, put, statuses
 from tests.statements import after_first
 
 
 class Leaving(BaseException):
     """As a worker's that is about to exit."""
-
-
-@pytest.fixture
-def sender() -> ScriptedSender:
-    return ScriptedSender()
-
-
-@pytest.fixture
-def service(database: Database, sender: ScriptedSender, dispatcher: RecordingDispatcher) -> DeliveryService:
-    return DeliveryService(database, sender, dispatcher, SETTINGS)
-
-
-@pytest.fixture
-def endpoint_id(database: Database, owner: UUID) -> UUID:
-    """A healthy endpoint."""
-    with database.transaction() as connection:
-        return deliveries.add_endpoint(connection, owner, "https://example.com/hook?token=canary", secret=SECRET)
 
 
 def test_others_are_asked_to_help_once_and_only_if_there_is_more(

@@ -19,23 +19,6 @@ from tests.integration.services.webhook_sender import OK, SECRET, SETTINGS, Scri
 from tests.webhook_receiver import Answer, Receiver
 
 
-@pytest.fixture
-def sender() -> ScriptedSender:
-    return ScriptedSender()
-
-
-@pytest.fixture
-def service(database: Database, sender: ScriptedSender, dispatcher: RecordingDispatcher) -> DeliveryService:
-    return DeliveryService(database, sender, dispatcher, SETTINGS)
-
-
-@pytest.fixture
-def endpoint_id(database: Database, owner: UUID) -> UUID:
-    """A healthy endpoint."""
-    with database.transaction() as connection:
-        return deliveries.add_endpoint(connection, owner, "https://example.com/hook?token=canary", secret=SECRET)
-
-
 def test_all_that_is_due_arrives_signed(database: Database, endpoint_id: UUID, dispatcher: RecordingDispatcher) -> None:
     events = put(database, endpoint_id, 3)
     with Receiver() as receiver:
