@@ -8,7 +8,6 @@ from uuid import UUID
 
 import psycopg
 import pytest
-import redis
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
@@ -16,15 +15,13 @@ from app.container import Container
 from app.db.engine import Database
 from app.db.migrate import upgrade
 from app.settings import Settings
-from app.stack.valkey import EmbeddedValkey
 from tests.browser.chromium import pytest_configure  # noqa: F401
 from tests.databases import drop
-from tests.embedded import Server, UnsyncedPostgres
+from tests.embedded import RoomyValkey, Server, UnsyncedPostgres
 from tests.processes import free_port
 from tests.upstream.client import MockUpstream
 
 _TEMPLATE = "simmer_template"
-_VALKEY_DATABASES = 16
 _numbers = count(1)
 
 
@@ -88,7 +85,7 @@ def database_url(postgres: str) -> Iterator[str]:
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a running Valkey, its database 0."""
     folder = tmp_path_factory.mktemp("valkey")
-    with Server(EmbeddedValkey(folder, free_port()), folder / "log") as server:
+    with Server(RoomyValkey(folder, free_port()), folder / "log") as server:
         yield server.url
 
 
@@ -107,8 +104,9 @@ def upstream_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MockUp
 
 @pytest.fixture
 def upstream(upstream_server: MockUpstream) -> MockUpstream:
-    """The scriptable model server, in no special mode. Calls of earlier tests are still on record."""
+    """The scriptable model server, in no special mode, all gates closed. Calls of earlier tests are still on record."""
     upstream_server.clear_mode()
+    upstream_server.close_gates()
     return upstream_server
 
 
@@ -141,12 +139,8 @@ def api_key_id(container: Container) -> UUID:
 
 
 def fresh_broker(valkey: str) -> str:
-    """An empty database of the broker. There are fewer than tests, so an earlier test's comes round again; never 0,
-    which belongs to what is shared for the whole run.
-    """
-    url = f"{valkey.rpartition('/')[0]}/{1 + next(_numbers) % (_VALKEY_DATABASES - 1)}"
-    redis.Redis.from_url(url).flushdb()
-    return url
+    """A database of the broker that nobody else has; 0 belongs to what is shared for the whole run."""
+    return f"{valkey.rpartition('/')[0]}/{next(_numbers)}"
 
 
 def write_models(folder: Path, upstream: MockUpstream) -> Path:

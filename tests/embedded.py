@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 from app.stack.postgres import EmbeddedPostgres
 from app.stack.process import ProcessSpec
+from app.stack.valkey import EmbeddedValkey
 from tests.processes import Process, wait_until
 
 START_TIMEOUT = 60.0
@@ -31,6 +32,16 @@ class UnsyncedPostgres(EmbeddedPostgres):
     def process(self) -> ProcessSpec:
         spec = super().process()
         return replace(spec, argv=[*spec.argv, "--fsync=off"])
+
+
+class RoomyValkey(EmbeddedValkey):
+    """With a database for each test: if one came round again, workers that live longer than a test would take the
+    messages of another.
+    """
+
+    def process(self) -> ProcessSpec:
+        spec = super().process()
+        return replace(spec, argv=[*spec.argv, "--databases", "100000"])
 
 
 class Server:

@@ -16,7 +16,7 @@ from app.container import Container
 from app.domain.rates import Overrides
 from tests.acceptance.door import Door
 from tests.cluster import Client, Cluster
-from tests.processes import Process
+from tests.processes import Process, wait_until
 from tests.upstream.client import MockUpstream
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -128,6 +128,8 @@ def test_the_answers_arrive_though_the_worker_is_killed_while_the_models_think(
     program = pipeline.run(*(f"{tag} {number} [[gate {tag}]]" for number in range(5)))
     for number in range(5):
         upstream.wait_for_call(f"{tag} {number}", TIMEOUT)
+    # Not in between: what Celery has just popped from Redis, and not yet noted as such, dies with it.
+    wait_until(lambda: first.output().count("Task tasks.collect[") >= 5, TIMEOUT, "it waits for all answers")
     first.kill()
     upstream.open_gate(tag)
     pipeline.worker("second")

@@ -91,6 +91,10 @@ class MockUpstream:
     def clear_mode(self) -> None:
         self._ask("PUT", "/_mode", {})
 
+    def close_gates(self) -> None:
+        """Have calls wait at all gates again, whichever were opened."""
+        self._ask("DELETE", "/_gates")
+
     def open_gate(self, name: str) -> None:
         """Let all `[[gate NAME]]` calls pass, those that wait and those to come."""
         self._ask("POST", f"/_gate/{name}")

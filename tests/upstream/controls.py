@@ -26,6 +26,10 @@ class Controls:
     def gate(self, name: str) -> asyncio.Event:
         return self._gates.setdefault(name, asyncio.Event())
 
+    def close_gates(self) -> None:
+        """Calls to come wait again; those that have passed go on."""
+        self._gates = {name: gate for name, gate in self._gates.items() if not gate.is_set()}
+
     def set_mode(self, wanted: dict[str, Any]) -> None:
         """Play `script` (or answer with `status`) on every call, for `for_calls` calls and `for_seconds`.
 

@@ -104,6 +104,9 @@ class MockServer:
             case "PUT", ["_mode"]:
                 self._controls.set_mode(request.json_object())
                 await reply.send_json(200, {})
+            case "DELETE", ["_gates"]:
+                self._controls.close_gates()
+                await reply.send_json(200, {})
             case "POST", ["_gate", name]:
                 self._controls.gate(name).set()
                 await reply.send_json(200, {})
