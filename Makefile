@@ -32,9 +32,9 @@ demo: setup  ## Start everything in a temporary home, run the contract's example
 up: setup  ## Start everything and keep it running (state in $$SIMMER_HOME, default .simmer)
 	@$(BIN)/simmer up
 
-# One more than there are cores: most tests wait for other processes. In the order of their folders: the files with the
-# fewest tests, which pytest-xdist would leave to the end, are those that take longest.
-PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(6, os.cpu_count() + 1))')
+# Two for each core: most tests wait for other processes. In the order of tests/conftest.py: the files with the fewest
+# tests, which pytest-xdist would leave to the end, are those that take longest.
+PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(6, 2 * os.cpu_count()))')
 
 test: setup $(NODE)  ## Run the tests (ARGS='-k name' picks some; EXTENDED=1 adds those that take longest)
 	@$(BIN)/python -m pytest $(if $(EXTENDED),,-m "not extended") --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)

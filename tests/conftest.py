@@ -28,30 +28,28 @@ _numbers = count(1)
 EXTENDED = {
     "acceptance/isolation/test_traffic.py",
     "acceptance/test_capacity.py",
-    "acceptance/test_celery_cluster.py",
-    "acceptance/test_flower.py",
-    "acceptance/test_metrics.py",
-    "acceptance/test_operations_pages.py",
     "acceptance/test_rolling_restart.py",
     "acceptance/test_schemathesis.py",
-    "acceptance/test_strangers_path.py",
     "acceptance/test_upgrade_under_load.py",
-    "browser/test_docs_site.py",
-    "browser/test_looks.py",
     "faults/test_soak.py",
-    "integration/commands/test_live.py",
     "integration/test_celery_nodes.py",
-    "integration/test_compose_commands.py",
 }
-"""What takes longest for what it shows: with these, all tests take more than 20 minutes on two cores."""
+"""What takes longest for what it shows: loads, and searches at random."""
+FIRST = ("faults/", "integration/stack/", "integration/workers/")
+"""Files of minutes, mostly spent waiting: at the end one process would be left alone with such a one."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark them, before `-m` looks."""
+    """Mark the extended ones, before `-m` looks, and begin with the long ones."""
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).as_posix() in EXTENDED:
+        if _place(item) in EXTENDED:
             item.add_marker(pytest.mark.extended)
+    items.sort(key=lambda item: not _place(item).startswith(FIRST))
+
+
+def _place(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         skipped = [report for report in terminalreporter.stats.get("skipped", []) if MISSING in str(report.longrepr)]
         if skipped:
-            terminalreporter.write_sep("!", f"{len(skipped)} tests were not run", red=True, bold=True)
+            terminalreporter.write_sep("!", f"tests not run: {len(skipped)}", red=True, bold=True)
             terminalreporter.write_line(MISSING, red=True)
 
 
