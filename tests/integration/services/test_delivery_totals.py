@@ -1,6 +1,5 @@
 """What the exporter adds up of webhook deliveries: each end once, and for ever."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,7 +12,6 @@ from app.services import metrics as service
 from app.services.deliveries import DeliveryService
 from app.services.metrics import MetricsService
 from app.services.webhook_maintenance import WebhookMaintenance
-from app.settings import Settings
 from app.upstreams.catalog import Catalog
 from tests import deliveries, rows
 from tests.integration.services.dispatcher import RecordingDispatcher
@@ -29,11 +27,9 @@ LATER = LONG_AGO + timedelta(hours=1)
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(own_database: Database) -> Database:
     """A test's own: what is added up is added up for the whole database."""
-    made = Database(Settings(database_url=database_url))
-    yield made
-    made.close()
+    return own_database
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What the exporter adds up and sees: each ended job once, whoever counts, however it is interrupted."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,22 +34,14 @@ START = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(own_database: Database) -> Database:
     """A test's own: what is added up is added up for the whole database."""
-    made = Database(Settings(database_url=database_url))
-    yield made
-    made.close()
+    return own_database
 
 
 @pytest.fixture
 def metrics(database: Database) -> MetricsService:
     return MetricsService(database, CATALOG)
-
-
-@pytest.fixture
-def owner(database: Database) -> UUID:
-    with database.transaction() as connection:
-        return rows.add_owner(connection)
 
 
 def end(database: Database, owner: UUID, status: Status = Status.COMPLETED, /, **columns: Any) -> None:
