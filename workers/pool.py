@@ -47,6 +47,7 @@ class TaskPool(celery_gevent.TaskPool):
     """The pool behind `-P gevent` after `install()`."""
 
     drain_timeout: float | None = None
+    may_take: Callable[[], bool] = staticmethod(lambda: True)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -157,6 +158,8 @@ def _shutting_down() -> bool:
 class SlotGate(bootsteps.StartStopStep):
     """Lets a gevent worker on Redis take a message as soon as, and not before, a slot is free for it.
 
+    Nor while `TaskPool.may_take` says no; then it looks again every two seconds.
+
     `worker_disable_prefetch` alone holds back as well, but then looks again only every two seconds: a full pool of 20
     slots would start 10 tasks a second at most. Add it with `app.steps["consumer"].add(SlotGate)`.
     """
@@ -171,7 +174,7 @@ class SlotGate(bootsteps.StartStopStep):
         may_consume = qos.can_consume
 
         def can_consume() -> bool:
-            if c.pool.wait_for_slot():
+            if c.pool.wait_for_slot() and TaskPool.may_take():
                 return bool(may_consume())
             # With nothing to read, the loop would notice a lost connection only when a slot is free again, and a full
             # worker could not be reached for as long.
@@ -238,6 +241,11 @@ def abort(task_id: str) -> bool:
     # A message that was delivered twice makes two tasks of one id.
     aborted = [task.abort() for task in found]
     return any(aborted) or _abort_in_child(task_id)
+
+
+def take_while(may_take: Callable[[], bool]) -> None:
+    """Have a gevent worker take messages only while `may_take` says yes."""
+    TaskPool.may_take = staticmethod(may_take)
 
 
 def install(drain_timeout: float | None = 30.0) -> None:

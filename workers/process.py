@@ -12,6 +12,7 @@ from celery import signals
 from app.adapters import tracing
 from app.container import Container
 from app.domain.tracing import flush
+from workers import pool
 from workers.celery_app import app, settings
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def container() -> Container:
 def _container_of(pid: int) -> Container:  # the pid is the cache's key
     tracing.start(settings, "worker")
     made = Container(settings, app)
+    pool.take_while(lambda: made.leases.database_answers)
     # Under gevent these are greenlets, under prefork threads of the child.
     for name, act in ("heartbeat", made.leases.beat), ("lease watch", made.leases.give_up):
         threading.Thread(target=_repeat, args=(name, act), name=name, daemon=True).start()

@@ -15,6 +15,7 @@ from app.db import endings
 from app.db import jobs as db
 from app.db.engine import Database
 from app.domain.deltas import Delta
+from app.domain.encryption import SealedError
 from app.domain.errors import ModelNotFoundError, UnavailableError
 from app.domain.events import log_closer
 from app.domain.jobs import WORKER_LOST, Completed, Ended, Failed, Failure, Outcome
@@ -58,8 +59,14 @@ class ExecutionService:
         Raises UnavailableError; then the job stays queued, and the sweep sends its message again.
         """
         claimed_at = self.leases.clock()
-        with self.database.transaction() as connection:
-            claim = db.claim(connection, job_id, worker=worker, lease=self.settings.lease)
+        try:
+            with self.database.transaction() as connection:
+                claim = db.claim(connection, job_id, worker=worker, lease=self.settings.lease)
+        except SealedError:
+            raise
+        except UnavailableError:
+            self.leases.note_failure()
+            raise
         if claim is None:
             log.info("nothing to claim")
             return None

@@ -48,6 +48,19 @@ class Leases:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _asked_at: float | None = None
     """Since when a heartbeat waits for the database."""
+    _failed: bool = False
+    """The database did not answer when it was last asked."""
+
+    @property
+    def database_answers(self) -> bool:
+        """Whether it does, as far as is known. A worker that is cut off from it must take no messages: of each it would
+        find out after a while that it can't claim the job, which no other worker hears of meanwhile.
+        """
+        return not self._failed and not self._waits_in_vain()
+
+    def note_failure(self) -> None:
+        """A claim failed. Until a heartbeat succeeds there should be no other."""
+        self._failed = True
 
     def hold(self, claim: Claim, abort: Callable[[], object], *, claimed_at: float) -> Lease:
         """Start to keep a job that was claimed at `claimed_at` (monotonic)."""
@@ -71,17 +84,19 @@ class Leases:
         sent_at = self.clock()
         with self._lock:
             sent = [(lease, lease.claim.fence) for lease in self._held.values()]
-        if not sent:
+        if not sent and not self._failed:
             return
         self._asked_at = sent_at
         try:
             with self.database.autocommit() as connection:
                 own = db.extend_leases(connection, [fence for _, fence in sent], lease=self.duration)
         except UnavailableError:
+            self._failed = True
             self._abort([lease for lease, _ in sent if self.expired(lease)], "its lease could not be extended")
             return
         finally:
             self._asked_at = None
+        self._failed = False
         for lease, (job_id, _) in sent:
             if job_id in own:
                 lease.valid_until = sent_at + self.duration
@@ -92,12 +107,15 @@ class Leases:
 
         Call it from another thread or greenlet than `beat`, which a connection that has gone dumb can hold for long.
         """
-        asked_at = self._asked_at
-        if asked_at is None or self.clock() - asked_at < PATIENCE:
+        if not self._waits_in_vain():
             return
         with self._lock:
             over = [lease for lease in self._held.values() if self.expired(lease)]
         self._abort(over, "its lease could not be extended")
+
+    def _waits_in_vain(self) -> bool:
+        asked_at = self._asked_at
+        return asked_at is not None and self.clock() - asked_at >= PATIENCE
 
     def _abort(self, leases: list[Lease], why: str) -> None:
         for lease in leases:

@@ -158,19 +158,29 @@ def test_a_stopped_worker_finishes_its_jobs_or_hands_them_back(deployment: Deplo
     assert (job["status"], job["attempts"]) == ("completed", 2)
 
 
+def _taken(node: Node) -> int:
+    """How many messages it has taken."""
+    return node.process.output().count("] received\n")
+
+
 @pytest.mark.parametrize("broken", ["half_open", "reset"])
 def test_a_worker_is_cut_off_from_postgres(deployment: Deployment, loaded: Loaded, broken: str) -> None:
-    """Row 17. Guarded by the watch on leases, which aborts the calls of those that the heartbeat could not extend."""
+    """Row 17. Guarded by the watch on leases, which aborts the calls of those that the heartbeat could not extend,
+    and by the gate, which takes no messages while the database does not answer.
+    """
     with loaded():
         words, job_id, lonely = _held(deployment)
         getattr(lonely.links["postgres"], broken)()
         # It may not call on when another may have the job.
         deployment.upstream.wait_closed(words, RECOVERY)
+        taken = _taken(lonely)
         deployment.upstream.wait_for_call(words, RECOVERY, attempt=2)
         deployment.upstream.open_gate(words)
         job = deployment.client().wait(job_id, timeout=PATIENCE)
         assert (job["status"], job["attempts"]) == ("completed", 2)
         finished = deployment.client().get(job_id)
+        # Nor take what it could not claim: of what was sent meanwhile it got the message it had just asked for at most.
+        assert _taken(lonely) <= taken + 1
         lonely.links["postgres"].pass_through()
     assert deployment.client().get(job_id) == finished
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from app.db import endings
 from app.db import jobs as db
 from app.db.engine import Database
+from app.domain.errors import UnavailableError
 from app.domain.jobs import Completed
 from app.domain.lifecycle import Status
 from app.services.leases import Lease, Leases
@@ -139,6 +140,36 @@ def test_without_a_database_jobs_go_on_until_their_lease_ends() -> None:
     now[0] += 30
     worker.leases.beat()
     assert worker.aborted == [first, later]
+
+
+def test_after_a_failure_beats_go_on_until_the_database_answers(worker: Worker, database: Database) -> None:
+    """With nothing held, too: who must take no jobs would never hear that it may again."""
+    answers = [worker.leases.database_answers]
+    worker.leases.note_failure()
+    answers.append(worker.leases.database_answers)
+    with recorded(database) as sent:
+        worker.leases.beat()
+    assert len(sent) == 1
+    assert [*answers, worker.leases.database_answers] == [True, False, True]
+
+
+def test_a_beat_that_fails_or_waits_says_that_the_database_does_not_answer() -> None:
+    now = [1000.0]
+    waited: list[bool] = []
+
+    class Dumb(Database):
+        def autocommit(self) -> NoReturn:
+            for seconds in (0.0, 2.0):
+                now[0] += seconds
+                waited.append(cut_off.leases.database_answers)
+            raise UnavailableError("gone")
+
+    dumb = Dumb(Settings(database_url=f"postgresql://nobody@127.0.0.1:{free_port()}/none"))
+    cut_off = Worker(Leases(dumb, DURATION, clock=lambda: now[0]), now)
+    cut_off.hold(UUID(int=1))
+    cut_off.leases.beat()
+    assert waited == [True, False]
+    assert not cut_off.leases.database_answers
 
 
 def test_a_job_settled_while_the_beat_was_under_way_is_not_aborted(
