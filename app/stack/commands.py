@@ -15,8 +15,6 @@ from app.stack.destroy import destroy_home
 from app.stack.errors import StackError, StopRequestedError
 from app.stack.up import run_up
 
-# Their group says so too, but click keeps the flags of a command's first caller, who may come without the group.
-HELP = {"help_option_names": ["-h", "--help"]}
 PORT = click.IntRange(0, 65535)
 
 
@@ -28,7 +26,7 @@ def _errors_in_words() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-@click.command(context_settings=HELP)
+@click.command()
 @click.option("--port", type=PORT, default=8000, show_default=True, help="Port of the API; 0 finds a free one.")
 @click.option("--flower-port", type=PORT, default=5555, show_default=True, help="Port of Flower; 0 finds a free one.")
 @click.option("--no-model", is_flag=True, help="Start no model server; SIMMER_MODELS or --models names yours.")
@@ -51,7 +49,7 @@ def up(port: int, flower_port: int, no_model: bool, models: Path | None, worker_
         run_up(load_settings(), options, sys.stdout)
 
 
-@click.command(context_settings=HELP)
+@click.command()
 def demo() -> None:
     """Start everything in a temporary home, run the contract's example, stop."""
     with _errors_in_words():
@@ -62,7 +60,7 @@ def demo() -> None:
     sys.exit(0 if completed else 1)
 
 
-@click.command(context_settings=HELP)
+@click.command()
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def destroy(yes: bool) -> None:
     """Delete the jobs, keys and settings kept in SIMMER_HOME."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from app.stack.commands import destroy, up
+from app.cli import cli
 from app.stack.folders import home_lock
 
 
@@ -19,7 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_destroy_asks_first(home: Path) -> None:
     (home / "api-key.json").touch()
-    assert CliRunner().invoke(destroy, input="n\n").exit_code == 1
+    assert CliRunner().invoke(cli, ["destroy"], input="n\n").exit_code == 1
     assert (home / "api-key.json").exists()
 
 
@@ -27,20 +27,20 @@ def test_destroy_removes_what_the_stack_made_and_nothing_else(home: Path) -> Non
     for name in ("api-key.json", "ports.json", "mine.txt"):
         (home / name).touch()
     (home / "valkey").mkdir()
-    assert CliRunner().invoke(destroy, ["--yes"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["destroy", "--yes"]).exit_code == 0
     assert [path.name for path in home.iterdir()] == ["mine.txt"]
 
 
 def test_destroy_removes_an_empty_home_and_forgives_a_missing_one(home: Path) -> None:
     for _ in range(2):
-        assert CliRunner().invoke(destroy, ["--yes"]).exit_code == 0
+        assert CliRunner().invoke(cli, ["destroy", "--yes"]).exit_code == 0
         assert not home.exists()
 
 
 def test_destroy_refuses_while_a_stack_runs_there(home: Path) -> None:
     (home / "api-key.json").touch()
     with home_lock(home):
-        result = CliRunner().invoke(destroy, ["--yes"])
+        result = CliRunner().invoke(cli, ["destroy", "--yes"])
     assert result.exit_code == 1
     assert "runs in" in result.output
     assert (home / "api-key.json").exists()
@@ -48,7 +48,7 @@ def test_destroy_refuses_while_a_stack_runs_there(home: Path) -> None:
 
 def test_a_wrong_setting_is_told_without_a_traceback(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMMER_DATABASE_URL", "mysql://x")
-    result = CliRunner().invoke(up)
+    result = CliRunner().invoke(cli, ["up"])
     assert result.exit_code == 1
     assert "SIMMER_DATABASE_URL" in result.output
     assert "Traceback" not in result.output
