@@ -15,15 +15,15 @@ _HEX = re.compile(r"[0-9a-f]{32}")
 
 
 def new_id() -> UUID:
-    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits.
+    """A UUIDv7 (RFC 9562, section 5.7): 60 bits of Unix time in steps of 1/4096 ms, then 62 random bits.
 
-    Ids made in different milliseconds sort by time, so that inserts touch the end of the primary key's index and
-    a page of a list is a range of it.
+    The steps are section 6.2's method 3, as Postgres' `uuidv7()` has it. Ids that one machine makes a quarter of a
+    microsecond apart sort by time, so that inserts touch the end of the primary key's index, a page of a list is a
+    range of it, and what follows something within the same millisecond is listed after it.
     """
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=value)
+    milliseconds, step = divmod((time.time_ns() << 12) // 1_000_000, 1 << 12)
+    random = int.from_bytes(os.urandom(8)) >> 2
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | step << 64 | 0x2 << 62 | random)
 
 
 def public_id(job_id: UUID) -> str:

@@ -31,11 +31,19 @@ def test_its_first_48_bits_are_unix_milliseconds(monkeypatch: pytest.MonkeyPatch
     assert made.version == 7
 
 
-def test_the_other_74_bits_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_12_bits_are_steps_of_the_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_step = {nanoseconds: nanoseconds * 4096 // 1_000_000 for nanoseconds in (0, 244, 245, 500_000, 999_999)}
+    assert list(of_step.values()) == [0, 0, 1, 2048, 4095]
+    for nanoseconds, step in of_step.items():
+        monkeypatch.setattr(time, "time_ns", lambda late=nanoseconds: 1_741_476_542_123_000_000 + late)
+        made = new_id()
+        assert (made.int >> 80, made.int >> 64 & 0xFFF) == (1_741_476_542_123, step)
+
+
+def test_the_last_62_bits_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [at(monkeypatch, 1_741_476_542_123).int for _ in range(200)]
     assert len(set(made)) == len(made)
-    fixed = [bit for bit in range(80) if len({number >> bit & 1 for number in made}) == 1]
-    assert fixed == [62, 63, 76, 77, 78, 79]
+    assert [bit for bit in range(80) if len({number >> bit & 1 for number in made}) == 1] == list(range(62, 80))
 
 
 def test_ids_of_different_milliseconds_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
