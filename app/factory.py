@@ -4,12 +4,16 @@ from flask import Flask
 
 from app.adapters import tracing
 from app.adapters.metrics import ApiMetrics
-from app.api import context, errors, limits, metrics, ops
+from app.api import context, errors, metrics, ops
 from app.api.backpressure import Backpressure, Gate
 from app.api.docs import routes as docs
+from app.api.exchange import Exchanges
 from app.api.freddy import routes as freddy
+from app.api.json_provider import JsonProvider
 from app.api.openai import routes as openai
 from app.api.openapi import routes as openapi
+from app.api.polls import Polls
+from app.api.request_log import RequestLog
 from app.api.tracing import Traced
 from app.api.webhooks import routes as webhooks
 from app.container import Container
@@ -33,20 +37,23 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     # Flask would answer OPTIONS by itself, without a key.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = JsonProvider(app)
     app.url_map.strict_slashes = False
     # Werkzeug would answer `//` with a redirect, in HTML.
     app.url_map.merge_slashes = False
     app.extensions["simmer"] = container
     counted = app.extensions["metrics"] = ApiMetrics()
+    app.extensions["request_log"] = RequestLog()
     gate = Gate(settings.max_concurrent_requests)
     metrics.register(counted, container, gate)
     errors.register(app)
-    limits.register(app)
     context.register(app)
     for routes in (freddy, openai, webhooks, ops, metrics, openapi, docs, ui):
         app.register_blueprint(routes.blueprint)
-    app.wsgi_app = Backpressure(app.wsgi_app, gate, counted.refused)  # type: ignore[method-assign]
+    dialects = {"/v1/model/response": freddy.FREDDY, "/v1/responses": openai.OPENAI}
+    polls = Polls(app.wsgi_app, container, dialects)
+    exchanges = Exchanges(polls, counted, app.extensions["request_log"])
+    app.wsgi_app = Backpressure(exchanges, gate, counted.refused)  # type: ignore[method-assign]
     tracing.start(settings, "api")
     if is_on():
         app.wsgi_app = Traced(app.wsgi_app)  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from celery import Celery
+from celery.utils import uuid
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import LimitExceeded, OperationalError
 
@@ -14,7 +15,7 @@ from app.adapters import broker  # noqa: F401 - changes how kombu speaks to Redi
 from app.adapters.breaker import Breaker
 from app.domain.errors import UnavailableError
 from app.domain.ids import ENDPOINT, prefixed, public_id
-from app.domain.jobs import JOB_QUEUES, Dispatch
+from app.domain.jobs import JOB_QUEUES, Dispatch, Limits
 from app.domain.tracing import carrier, traced
 from app.settings import BROKER_VISIBILITY_TIMEOUT, Settings
 
@@ -104,19 +105,7 @@ class CeleryDispatcher:
     def dispatch(self, message: Dispatch) -> bool:
         """Publish the job's id. False if the broker did not take it; the sweep will publish it again."""
         task_id = public_id(message.job_id)
-        return self._try(
-            "dispatch",
-            lambda: self._celery.send_task(
-                RUN_JOB,
-                args=(task_id,),
-                task_id=task_id,
-                queue=message.queue,
-                soft_time_limit=message.limits.soft_time_limit,
-                time_limit=message.limits.time_limit,
-                ignore_result=True,
-                headers=carrier(),
-            ),
-        )
+        return self._try("dispatch", lambda: self._send(RUN_JOB, task_id, task_id, message.queue, message.limits))
 
     def abort(self, job_id: UUID, worker: str) -> None:
         """Have `worker` end the job's task as if an administrator had terminated it."""
@@ -128,10 +117,7 @@ class CeleryDispatcher:
         endpoint = prefixed(ENDPOINT, endpoint_id)
         return self._try(
             "webhook",
-            lambda: (
-                self._may_hint()
-                and self._celery.send_task(DELIVER, args=(endpoint,), queue=WEBHOOK_QUEUE, ignore_result=True)
-            ),
+            lambda: self._may_hint() and self._send(DELIVER, uuid(), endpoint, WEBHOOK_QUEUE),
         )
 
     def _may_hint(self) -> bool:
@@ -155,6 +141,25 @@ class CeleryDispatcher:
     def ping(self) -> None:
         """Raise UnavailableError unless the broker answers."""
         self.backlog(SYSTEM_QUEUE)
+
+    def _send(self, task: str, task_id: str, argument: str, queue: str, limits: Limits | None = None) -> object:
+        """What `Celery.send_task` does, in 0.25 ms instead of 0.45: without routes, an AsyncResult, a look for what to
+        show of the arguments, and a declaration of the queue, which is the workers' to declare; none of it is used.
+        """
+        amqp = self._celery.amqp
+        message = amqp.create_task_message(
+            task_id,
+            task,
+            (argument,),
+            {},
+            soft_time_limit=limits and limits.soft_time_limit,
+            time_limit=limits and limits.time_limit,
+            ignore_result=True,
+            argsrepr=f"({argument!r},)",
+            kwargsrepr="{}",
+        )
+        with self._celery.producer_or_acquire() as producer:
+            return amqp.send_task_message(producer, task, message, queue=queue, declare=(), headers=carrier())
 
     def _try(self, what: str, publish: Callable[[], object]) -> bool:
         """Whether `publish` did something; no exception but a log line if it could not."""

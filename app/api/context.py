@@ -1,34 +1,30 @@
-"""What every request has: the container, a request id, and the caller behind its API key."""
+"""What every view has: the container, and the caller behind the request's API key."""
 
-import logging
 import re
-import secrets
-import time
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 from urllib.parse import unquote
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, current_app, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException, NotFound
 
 from app.adapters.metrics import ApiMetrics
-from app.api.headers import EVERY
+from app.api.exchange import exchange
 from app.api.limits import charge
-from app.api.tracing import answered
 from app.container import Container
 from app.domain.errors import InsufficientScopeError, InvalidRequestError
 from app.domain.rates import Bucket
 from app.domain.scopes import Scope
-from app.logs import bind
 from app.services.keys import Caller
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_CLIENT_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _PARAMETER = re.compile(r"\s*[\w!#$%&'*+.^`|~-]+\s*=", re.ASCII)
@@ -46,23 +42,18 @@ def metrics() -> ApiMetrics:
 
 def caller() -> Caller:
     """Who is asking; only inside a view that `requires` a scope."""
-    return cast("Caller", g.caller)
+    found = exchange(request.environ).caller
+    assert found, "the view requires no scope"
+    return found
 
 
 def requires(scope: Scope, bucket: Bucket = "poll") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a view run only for a valid API key that has `scope`.
-
-    Each request counts against the key's rate for `bucket`. Raises InvalidKeyError, RateLimitedError,
-    InsufficientScopeError, and InvalidRequestError for two keys in one request.
-    """
+    """Let a view run only for those whom `admit` lets in."""
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            g.caller = container().keys.verify(_presented_key())
-            charge(container().limiter, caller(), bucket)
-            if scope not in g.caller.scopes:
-                raise InsufficientScopeError(f"This API key lacks the scope `{scope}`. Use one that has it.")
+            admit(container(), request.environ, scope, bucket)
             return view(*args, **kwargs)
 
         guarded.scope = scope  # type: ignore[attr-defined]
@@ -72,14 +63,29 @@ def requires(scope: Scope, bucket: Bucket = "poll") -> Callable[[Callable[P, R]]
     return decorate
 
 
-def _presented_key() -> str:
-    credentials = request.headers.get("Authorization", "")
-    if _repeated(credentials) or "," in request.headers.get("X-API-Key", ""):
+def admit(services: Container, environ: "WSGIEnvironment", scope: Scope, bucket: Bucket) -> Caller:
+    """Who is asking, with a valid API key that has `scope`. The request counts against the key's rate for `bucket`.
+
+    Raises InvalidKeyError, RateLimitedError, InsufficientScopeError, and InvalidRequestError for two keys in one
+    request.
+    """
+    begun = exchange(environ)
+    found = begun.caller = services.keys.verify(_presented_key(environ))
+    charge(services.limiter, begun, found, bucket)
+    if scope not in found.scopes:
+        raise InsufficientScopeError(f"This API key lacks the scope `{scope}`. Use one that has it.")
+    return found
+
+
+def _presented_key(environ: "WSGIEnvironment") -> str:
+    credentials: str = environ.get("HTTP_AUTHORIZATION", "")
+    other: str = environ.get("HTTP_X_API_KEY", "")
+    if _repeated(credentials) or "," in other:
         raise InvalidRequestError("Send one API key in one header.", code="duplicate_header")
     scheme, _, key = credentials.partition(" ")
     if credentials and scheme.lower() != "bearer":
         return ""
-    return key.strip() or request.headers.get("X-API-Key", "")
+    return key.strip() or other
 
 
 def _repeated(credentials: str) -> bool:
@@ -92,16 +98,9 @@ def _repeated(credentials: str) -> bool:
 
 
 def register(app: Flask) -> None:
-    """Give every request an id and a log line."""
-    app.before_request(_begin)
+    """Have every request routed as its path is meant, and what was refused before Flask answered as all errors are."""
     app.before_request(_keep_encoded_slashes)
-    app.after_request(_end)
-
-
-def _begin() -> None:
-    g.started_at = time.monotonic()
-    g.request_id = f"req_{secrets.token_hex(16)}"
-    bind(request_id=g.request_id)
+    app.before_request(_note_route)
 
 
 def _keep_encoded_slashes() -> None:
@@ -117,23 +116,8 @@ def _keep_encoded_slashes() -> None:
         request.routing_exception = error
 
 
-def _end(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.request_id
-    set_already = {name.lower() for name, _ in response.headers}
-    response.headers.extend((name, value) for name, value in EVERY.items() if name.lower() not in set_already)
-    # The rule, not the path: what a client puts into an unknown path is its own secret.
-    route = request.url_rule.rule if request.url_rule else "-"
-    seconds = time.monotonic() - g.started_at
-    metrics().answered(route, request.method, response.status_code, seconds, g.get("error_code"))
-    answered(request.method, route, response.status_code, g.request_id)
-    fields = {
-        "method": request.method,
-        "route": route,
-        "status": response.status_code,
-        "ms": round(seconds * 1000, 1),
-    }
-    client_id = request.headers.get("X-Client-Request-Id", "")
-    if _CLIENT_REQUEST_ID.fullmatch(client_id):
-        fields["client_request_id"] = client_id
-    log.info("request", extra={"fields": fields})
-    return response
+def _note_route() -> None:
+    begun = exchange(request.environ)
+    if begun.error:
+        raise begun.error
+    begun.route = request.url_rule.rule if request.url_rule else begun.route

@@ -14,6 +14,8 @@ from gevent.server import StreamServer
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
+from app.api.request_log import LATENCY
+
 LINGER = 1 / 6
 """Share of the graceful timeout for which a connection that was kept alive may bring one more request."""
 LAST_CALL = 5 / 6
@@ -51,9 +53,16 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no typ
     def load_wsgi(self) -> None:
         super().load_wsgi()
         self._flask, self.wsgi = self.wsgi, self._answer
+        self._flask.extensions["request_log"].later = partial(gevent.spawn_later, LATENCY)
 
     def run(self) -> None:
         """Serve until SIGTERM, then drain."""
+        try:
+            self._run()
+        finally:
+            self._flask.extensions["request_log"].flush()
+
+    def _run(self) -> None:
         servers = [self._open(listener) for listener in self.sockets]
         while self.alive:
             self.notify()

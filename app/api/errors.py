@@ -3,9 +3,10 @@
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, g, jsonify
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from app.api.exchange import exchange
 from app.domain.errors import (
     IdempotencyKeyReusedError,
     IllegalMoveError,
@@ -74,7 +75,7 @@ _HTTP_ERRORS = {
 
 def body(message: str, kind: str, code: str, param: str | None = None, **more: str) -> Response:
     """The error in its one shape; all four keys are always there."""
-    g.error_code = code
+    exchange(request.environ).error_code = code
     return jsonify({"error": {"message": message, "type": kind, "param": param, "code": code, **more}})
 
 

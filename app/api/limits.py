@@ -2,18 +2,17 @@
 
 from math import ceil
 
-from flask import Flask, Response, g
-
 from app.adapters.rate_limiter import RedisRateLimiter
+from app.api.exchange import Exchange
 from app.domain.errors import RateLimitedError
 from app.domain.rates import Bucket, Standing
 from app.services.keys import Caller
 
 
-def charge(limiter: RedisRateLimiter, caller: Caller, bucket: Bucket) -> None:
+def charge(limiter: RedisRateLimiter, exchange: Exchange, caller: Caller, bucket: Bucket) -> None:
     """Count the request, whatever becomes of it. Raises RateLimitedError if the key has sent too many."""
     standing = limiter.hit(bucket, caller.api_key_id, caller.limits.rate(bucket))
-    g.charged = bucket, standing
+    exchange.headers = _headers(bucket, standing).items()
     if not standing.allowed:
         raise RateLimitedError(
             f"Too many requests of this kind: the API key may send {standing.rate}. "
@@ -22,28 +21,18 @@ def charge(limiter: RedisRateLimiter, caller: Caller, bucket: Bucket) -> None:
         )
 
 
-def register(app: Flask) -> None:
-    """Have every reply to a request that was counted say so."""
-    app.after_request(_tell)
-
-
-def _tell(response: Response) -> Response:
-    if charged := g.get("charged"):
-        response.headers.update(_headers(*charged))
-    return response
-
-
 def _headers(bucket: Bucket, standing: Standing) -> dict[str, str]:
     """OpenAI's headers, and those of draft-ietf-httpapi-ratelimit-headers-11."""
     rate = standing.rate
     # The draft wants no Retry-After that ends before `t` does.
-    window = min(rate.seconds, ceil(standing.left) if standing.remaining else standing.retry_after)
+    remaining = standing.remaining
+    window = min(rate.seconds, ceil(standing.left) if remaining else standing.retry_after)
     return {
         "x-ratelimit-limit-requests": str(rate.count),
-        "x-ratelimit-remaining-requests": str(standing.remaining),
+        "x-ratelimit-remaining-requests": str(remaining),
         "x-ratelimit-reset-requests": duration(standing.full_in),
         "RateLimit-Policy": f'"{bucket}";q={rate.count};w={rate.seconds}',
-        "RateLimit": f'"{bucket}";r={standing.remaining};t={window}',
+        "RateLimit": f'"{bucket}";r={remaining};t={window}',
     }
 
 

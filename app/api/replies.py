@@ -1,10 +1,10 @@
 """What a create and a get answer with, in either dialect: at once, after a wait, or when the job has ended."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha1, sha256
 from uuid import UUID
 
 from flask import Response, jsonify, request
@@ -12,6 +12,7 @@ from flask import Response, jsonify, request
 from app.api.backpressure import aside
 from app.api.context import caller, container, metrics
 from app.api.dialect import Dialect
+from app.api.json_provider import to_json
 from app.api.queries import MAX_WAIT, GetQuery, ListQuery
 from app.api.sse import stream
 from app.api.webhooks.schemas import Webhook
@@ -94,16 +95,22 @@ def _waited(dialect: Dialect, job_id: UUID | None, wait: float | None) -> Respon
 
 
 def _show(dialect: Dialect, job: Job) -> Response:
-    """The job; while it has not ended the reply says when to ask again."""
-    response = jsonify(dialect.present(job))
-    if not job.status.terminal:
-        pause = _poll_pause(job)
-        response.headers["Retry-After"] = str(pause)
-        response.headers["OpenAI-Poll-After-Ms"] = str(pause * 1000)
-    response.add_etag()
+    """The job, unless the client has it already as it is."""
+    body, headers = shown(dialect, job)
+    response = Response(body, headers=headers)
     if "If-None-Match" in request.headers:
         response.make_conditional(request)
     return response
+
+
+def shown(dialect: Dialect, job: Job) -> tuple[bytes, list[tuple[str, str]]]:
+    """A body that shows the job, and its headers; while it has not ended they say when to ask again."""
+    body = to_json(dialect.present(job))
+    headers = [("Content-Type", "application/json"), ("ETag", f'"{sha1(body, usedforsecurity=False).hexdigest()}"')]
+    if not job.status.terminal:
+        pause = _poll_pause(job)
+        headers += [("Retry-After", str(pause)), ("OpenAI-Poll-After-Ms", str(pause * 1000))]
+    return body, headers
 
 
 def _synchronous(dialect: Dialect, job: Job) -> Response:
@@ -139,4 +146,4 @@ def _idempotency(dialect: Dialect, asked: Callable[[], JSON]) -> Idempotency | N
         message = "An idempotency key has 1 to 255 characters, none of them a control character."
         raise InvalidRequestError(message, code="invalid_idempotency_key")
     meant = json.dumps([dialect.name, asked()], sort_keys=True).encode()
-    return Idempotency(key, hashlib.sha256(meant).digest())
+    return Idempotency(key, sha256(meant).digest())

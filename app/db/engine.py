@@ -1,5 +1,6 @@
 """The connections to the database, and the two ways to use them, the only places that commit."""
 
+import json
 import logging
 import math
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_decode = json.JSONDecoder().decode
 _DRIVER = "postgresql+psycopg://"
 _GOODBYE = "goodbye"
 _UNUSABLE = {TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN}
@@ -63,6 +65,7 @@ class Database:
             # Every query on payloads has the connection at hand, and none can forget to be given the sealer.
             execution_options={SEALER: sealer or NoSealer()},
             connect_args=_connect_args(settings),
+            json_deserializer=_from_json,
         )
         event.listen(self.engine, "handle_error", _cut)
         event.listen(self.engine, "connect", _listen)
@@ -145,6 +148,11 @@ class Database:
             else:
                 connection.invalidate()
                 connection.close()
+
+
+def _from_json(column: bytes) -> Any:
+    # `json.loads` would find out each time which encoding it is, which takes as long as to read a small object.
+    return _decode(column.decode())
 
 
 def _open(connection: Connection) -> bool:

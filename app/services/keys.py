@@ -112,13 +112,13 @@ class KeyService:
         It is found by its SHA-256, in the cache and in the index: how long that takes can tell of digests, from which
         there is no way back to a key.
         """
-        if not well_formed(key):
-            raise InvalidKeyError(_INVALID)
         wanted = digest(key)
         known = self._verified.get(wanted)
         now = self.clock()
         if known and now < known.refresh_at:
             return known.caller
+        if not well_formed(key):
+            raise InvalidKeyError(_INVALID)
         if known and now < known.expires_at:
             # Before the database answers: others go by what is known meanwhile, and do not all ask at once.
             known.refresh_at = known.expires_at

@@ -73,7 +73,8 @@ def test_it_asks_only_while_something_is_active(visit: Visit, stage: Stage) -> N
     visit.until(lambda: lists() > seen, "another request while it runs")
     stage.upstream.open_gate("asking")
     visit.client.wait(job_id)
-    visit.page.get_by_role("button", name="Refresh").click()
+    visit.page.clock.run_for(3500)
+    # Brought by a round of its own. After a click on Refresh that round and the click's would be two.
     expect(visit.row("Wait for me")).to_contain_text("Completed")
     seen = lists()
     visit.page.clock.run_for(60_000)

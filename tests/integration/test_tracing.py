@@ -57,7 +57,7 @@ def published(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, 
     def send(*_: Any, **options: Any) -> None:
         headers.append(options["headers"])
 
-    monkeypatch.setattr(app.extensions["simmer"].dispatcher._celery, "send_task", send)
+    monkeypatch.setattr(app.extensions["simmer"].dispatcher._celery.amqp, "send_task_message", send)
     return headers
 
 

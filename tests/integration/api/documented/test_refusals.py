@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from app.api.errors import _synchronous_error
+from app.api.exchange import begin
 from app.container import Container
 from app.domain.deltas import Finish
 from app.domain.errors import SynchronousError
@@ -27,7 +28,8 @@ def test_how_a_synchronous_response_fails(app: Flask, held: Held, dialect: str) 
     late = held.ask("POST", URLS[dialect], json=asked)
     assert (late.status_code, late.json["error"]["code"]) == (504, "response_not_finished")
     for failure in Failure:
-        with app.test_request_context():
+        with app.test_request_context() as context:
+            begin(context.request.environ)
             error = _synchronous_error(SynchronousError("Try again.", code=failure, job_id=public_id(new_id())))
         headers = {**error.headers, "X-Request-Id": "req_1"}
         held.documented.check("POST", URLS[dialect], error.status_code, headers, error.json)
