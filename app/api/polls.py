@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 class Polls:
     """WSGI middleware. A GET of one response that asks for nothing else is answered here, by the parts that the views
-    are made of; all else, and every refusal, is Flask's to answer. With Flask a poll takes 0.9 ms of the process, without
-    0.6 (docs/adr/0019).
+    are made of; all else, and every refusal, is Flask's to answer. With Flask a poll takes 0.9 ms of the process,
+    without 0.6 (docs/adr/0019).
     """
 
     def __init__(self, app: "WSGIApplication", services: Container, dialects: Mapping[str, Dialect]) -> None:
