@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery, signals
 
-from app.adapters.queue import DELIVER, PURGE, SWEEP, SYSTEM_QUEUE, celery_config
+from app.adapters.queue import PURGE, SWEEP, SYSTEM_QUEUE, celery_config
 from app.container import Container
 from app.domain.errors import ConfigurationError
 from app.domain.jobs import JOB_QUEUES
@@ -71,6 +71,9 @@ def _check_models(instance: Any, **_: Any) -> None:
 @signals.setup_logging.connect(weak=False)
 def _use_our_logs(**_: Any) -> None:
     configure(settings)
-    # Three lines for each; those of them that did something write one themselves.
-    for chatty in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):
-        logging.getLogger(chatty).addFilter(Without(SWEEP, PURGE, DELIVER))
+    # A job's steps have lines of ours, and so has a sweep that did something. Celery's two for each task say no more,
+    # and take 2 % of a job's time.
+    if settings.log_level != "DEBUG":
+        for chatty in ("celery.worker.strategy", "celery.app.trace"):
+            logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger("celery.beat").addFilter(Without(SWEEP, PURGE))

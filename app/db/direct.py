@@ -14,21 +14,21 @@ _DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
 class Direct:
-    """A statement whose parameters are all named, and that gives one row at most.
+    """A statement that gives one row at most. What varies are named parameters, and no `IN` whose length does.
 
     To have SQLAlchemy run what is built, and wrap what comes back, takes longer than the driver and the round trip do:
-    0.165 ms for the statement of a poll, 0.075 without. The driver alone gives UUIDs, times and JSON as a job has them.
+    0.165 ms for the statement of a poll, 0.075 without; 0.5 of a job's 4.7 ms in a worker. The driver alone gives
+    UUIDs, times and JSON as a job has them.
     """
 
     def __init__(self, statement: Select[Any] | UpdateBase) -> None:
         self._statement = statement
         compiled = statement.compile(dialect=_DIALECT)
         self._sql = str(compiled)
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
-        to_driver = {
-            name: parameter.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
-            for parameter, name in compiled.bind_names.items()
-        }
+        named = [(name, parameter) for parameter, name in compiled.bind_names.items()]
+        self._constants = {name: parameter.value for name, parameter in named if not parameter.required}
+        self._looked_up = {name: parameter.callable for name, parameter in named if parameter.callable}
+        to_driver = {name: parameter.type.dialect_impl(_DIALECT).bind_processor(_DIALECT) for name, parameter in named}
         self._to_driver = {name: convert for name, convert in to_driver.items() if convert}
 
     def row(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any] | None:
@@ -39,6 +39,8 @@ class Direct:
             # Whoever listens, such as a tracer, is told by SQLAlchemy.
             return connection.execute(self._statement, values).one_or_none()
         given = {**self._constants, **values}
+        for name, look_up in self._looked_up.items():
+            given[name] = look_up()
         for name, convert in self._to_driver.items():
             given[name] = convert(given[name])
         driver_connection: Any = connection.connection.driver_connection

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Float, Row, bindparam, case, delete, func, not_, or_, select, update
 from sqlalchemy import cast as sql_cast
 
+from app.db.direct import Direct
 from app.db.jobs import DISPATCH_COLUMNS, JOB_COLUMNS, dispatch_of, from_now, held_by, job_of, jobs, move, moving, owned
 from app.db.models import TABLE
 from app.db.sealing import sealed, sealer_of
@@ -31,15 +32,17 @@ def _ended(rows: Iterable[Row[Any]]) -> Ended:
     return Ended([row.id for row in found], sorted(told))
 
 
-_COMPLETE = moving(
-    Move.COMPLETE,
-    jobs.id == bindparam("job_id"),
-    jobs.attempt == bindparam("held_attempt"),
-    expires_at=retained(bindparam("retention", type_=Float)),
-    output=bindparam("new_output", type_=jobs.output.type),
-    events=bindparam("new_events", type_=jobs.events.type),
-    usage=bindparam("new_usage", type_=jobs.usage.type),
-    incomplete_reason=bindparam("new_incomplete_reason", type_=jobs.incomplete_reason.type),
+_COMPLETE = Direct(
+    moving(
+        Move.COMPLETE,
+        jobs.id == bindparam("job_id"),
+        jobs.attempt == bindparam("held_attempt"),
+        expires_at=retained(bindparam("retention", type_=Float)),
+        output=bindparam("new_output", type_=jobs.output.type),
+        events=bindparam("new_events", type_=jobs.events.type),
+        usage=bindparam("new_usage", type_=jobs.usage.type),
+        incomplete_reason=bindparam("new_incomplete_reason", type_=jobs.incomplete_reason.type),
+    )
 )
 
 
@@ -64,7 +67,8 @@ def settle(
         "new_usage": outcome.usage.to_json() if outcome.usage else None,
         "new_incomplete_reason": outcome.incomplete_reason,
     }
-    return _ended(connection.execute(_COMPLETE, values))
+    row = _COMPLETE.row(connection, values)
+    return Ended([row[0]], sorted(set(row[1]))) if row else Ended()
 
 
 def keep_events(connection: Connection, *where: ColumnElement[bool], events_of: Callable[[UUID], bytes | None]) -> None:

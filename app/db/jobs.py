@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -19,12 +20,14 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
+    or_,
     text,
     update,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import INTERVAL
 
+from app.db.direct import Direct
 from app.db.models import TABLE
 from app.db.recording import recording
 from app.db.sealing import opened, sealer_of
@@ -64,7 +67,7 @@ def job_of(row: Sequence[Any], sealer: Sealer, position: int | None = None) -> J
     return Job(**{**stored, "status": Status(stored["status"]), "position": position})
 
 
-def limits_of(row: Row[Any]) -> Limits:
+def limits_of(row: Any) -> Limits:
     """The limits of a row that was selected with LIMIT_COLUMNS."""
     return Limits(row.soft_time_limit, row.time_limit, row.max_attempts)
 
@@ -80,7 +83,7 @@ REQUEST_COLUMNS = (
 )
 
 
-def request_of(row: Row[Any], job_id: UUID, sealer: Sealer) -> JobRequest:
+def request_of(row: Any, job_id: UUID, sealer: Sealer) -> JobRequest:
     """The request of the job, whose row was selected with REQUEST_COLUMNS."""
     columns = {name: getattr(row, name) for name in ("metadata", "background", "stream", "store")}
     parameters, items = (opened(sealer, job_id, name, getattr(row, name)) for name in ("request", "inputs"))
@@ -120,7 +123,7 @@ def moving(
     """
     demanded: dict[str, Any] = {"status": move_.target.value, **_STATE_COLUMNS[move_.target], **values}
     statement = (
-        update(TABLE).where(jobs.status.in_([source.value for source in move_.sources]), *where).values(demanded)
+        update(TABLE).where(or_(*(jobs.status == source.value for source in move_.sources)), *where).values(demanded)
     )
     return recording(statement, returning) if move_.target.terminal else statement.returning(*returning)
 
@@ -138,16 +141,19 @@ _STATE_COLUMNS: dict[Status, dict[str, Any]] = {
 
 
 # Built once: building takes as long as running it. A parameter must not be named like a column that is set.
-_CLAIM = moving(
-    Move.CLAIM,
-    jobs.id == bindparam("job_id"),
-    jobs.attempt < jobs.max_attempts,
-    returning=(jobs.attempt, *REQUEST_COLUMNS, *LIMIT_COLUMNS),
-    attempt=jobs.attempt + 1,
-    worker=bindparam("by"),
-    started_at=func.coalesce(jobs.started_at, func.now()),
-    lease_expires_at=from_now(bindparam("lease", type_=Float)),
-    run_deadline_at=from_now(jobs.time_limit + HARD_LIMIT_GRACE),
+_CLAIMED = (jobs.attempt, *REQUEST_COLUMNS, *LIMIT_COLUMNS)
+_CLAIM = Direct(
+    moving(
+        Move.CLAIM,
+        jobs.id == bindparam("job_id"),
+        jobs.attempt < jobs.max_attempts,
+        returning=_CLAIMED,
+        attempt=jobs.attempt + 1,
+        worker=bindparam("by"),
+        started_at=func.coalesce(jobs.started_at, func.now()),
+        lease_expires_at=from_now(bindparam("lease", type_=Float)),
+        run_deadline_at=from_now(jobs.time_limit + HARD_LIMIT_GRACE),
+    )
 )
 
 
@@ -156,10 +162,12 @@ def claim(connection: Connection, job_id: UUID, *, worker: str, lease: float) ->
 
     Raises SealedError; rolled back, the job waits for a worker that has its key, and no attempt is counted.
     """
-    row = connection.execute(_CLAIM, {"job_id": job_id, "by": worker, "lease": lease}).one_or_none()
+    row = _CLAIM.row(connection, {"job_id": job_id, "by": worker, "lease": lease})
     if row is None:
         return None
-    return Claim(job_id, row.attempt, request_of(row, job_id, sealer_of(connection)), limits_of(row))
+    claimed = SimpleNamespace(**{column.name: value for column, value in zip(_CLAIMED, row, strict=True)})
+    request = request_of(claimed, job_id, sealer_of(connection))
+    return Claim(job_id, claimed.attempt, request, limits_of(claimed))
 
 
 def start_attempt(connection: Connection, held: Claim) -> int | None:

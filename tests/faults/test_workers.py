@@ -158,9 +158,12 @@ def test_a_stopped_worker_finishes_its_jobs_or_hands_them_back(deployment: Deplo
     assert (job["status"], job["attempts"]) == ("completed", 2)
 
 
-def _taken(node: Node) -> int:
+def _taken(deployment: Deployment, node: Node) -> int:
     """How many messages it has taken."""
-    return node.process.output().count("] received\n")
+    name = f"{node.name}@local"
+    inspect = partial(celery_of(deployment).control.inspect([name], timeout=1).stats)
+    taken: int = wait_until(inspect, PATIENCE, "the worker answers")[name]["total"].get(RUN_JOB, 0)
+    return taken
 
 
 @pytest.mark.parametrize("broken", ["half_open", "reset"])
@@ -173,14 +176,14 @@ def test_a_worker_is_cut_off_from_postgres(deployment: Deployment, loaded: Loade
         getattr(lonely.links["postgres"], broken)()
         # It may not call on when another may have the job.
         deployment.upstream.wait_closed(words, RECOVERY)
-        taken = _taken(lonely)
+        taken = _taken(deployment, lonely)
         deployment.upstream.wait_for_call(words, RECOVERY, attempt=2)
         deployment.upstream.open_gate(words)
         job = deployment.client().wait(job_id, timeout=PATIENCE)
         assert (job["status"], job["attempts"]) == ("completed", 2)
         finished = deployment.client().get(job_id)
         # Nor take what it could not claim: of what was sent meanwhile it got the message it had just asked for at most.
-        assert _taken(lonely) <= taken + 1
+        assert _taken(deployment, lonely) <= taken + 1
         lonely.links["postgres"].pass_through()
     assert deployment.client().get(job_id) == finished
 

@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import ARRAY, ColumnElement, Connection, Integer, Text, bindparam, literal, select
 from sqlalchemy.exc import IntegrityError
 
 from app.db import lookup, submission
+from app.db.direct import Direct
 from app.db.engine import Database
 from app.domain.ids import new_id
 from app.domain.jobs import Dispatch, Idempotency, Job, Limits
@@ -50,6 +53,20 @@ def test_a_job_is_the_same_as_through_sqlalchemy(database: Database, owner: UUID
         assert add(connection, owner)
     assert len(sent) == 2, "who listens is told"
     assert (found.request, found.metadata, found.stream) == (REQUEST.parameters(), {"a": "b"}, True)
+
+
+def test_values_of_the_statement_s_own(database: Database) -> None:
+    numbers = count()
+    columns: list[ColumnElement[Any]] = [
+        bindparam("next", type_=Integer, callable_=lambda: next(numbers)),
+        literal(None, Text),
+        literal(["a"], ARRAY(Text)),
+        bindparam("given", type_=Text),
+    ]
+    statement = Direct(select(*columns))
+    with database.autocommit() as connection:
+        assert statement.row(connection, {"given": "b"}) == (0, None, ["a"], "b")
+        assert statement.row(connection, {"given": None}) == (1, None, ["a"], None)
 
 
 def test_nothing_is_none(database: Database, owner: UUID) -> None:
