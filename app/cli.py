@@ -9,48 +9,22 @@ from app.domain.errors import ServiceError
 
 # Each with the first sentence of its own help; a test keeps the two equal.
 COMMANDS = (
-    Later("up", "app.stack.commands", "Run everything on this machine until Ctrl-C; state is kept in SIMMER_HOME."),
-    Later("demo", "app.stack.commands", "Start everything in a temporary home, run the contract's example, stop."),
+    Later("up", "app.stack.commands", "Run everything on this machine until Ctrl-C."),
+    Later("demo", "app.stack.commands", "Start everything, run the contract's example, stop."),
     Later("destroy", "app.stack.commands", "Delete the jobs, keys and settings kept in SIMMER_HOME."),
     Later("migrate", "app.commands.migrate", "Create or upgrade the database schema."),
     Later("settings", "app.commands.settings", "List every setting with its default, as a Markdown table."),
-    Later(
-        "doctor",
-        "app.commands.doctor",
-        "Check settings, database, broker, clocks, limits, models, upstreams, workers and beat; change nothing.",
-    ),
+    Later("doctor", "app.commands.doctor", "Check everything that could be wrong; change nothing."),
     Later("queue", "app.commands.queue", "Show what waits, what runs and who works on it, until Ctrl-C."),
     Later("jobs", "app.commands.jobs", "Look at the jobs of all keys, cancel, requeue and follow them."),
-    Later(
-        "submit",
-        "app.commands.submit",
-        "Submit PROMPT (`-` reads it from stdin) to SIMMER_API_URL with SIMMER_API_KEY, or to the running `simmer up`.",
-    ),
-    Later(
-        "purge",
-        "app.commands.purge",
-        "Delete results whose retention is over, in small batches beside all that runs.",
-    ),
+    Later("submit", "app.commands.submit", "Submit PROMPT; with --wait, print the answer as it comes."),
+    Later("purge", "app.commands.purge", "Delete results whose retention is over."),
     Later("models", "app.commands.models", "Work with the models file."),
     Later("keys", "app.commands.keys", "Issue, limit, list, rotate and revoke API keys."),
-    Later(
-        "webhooks",
-        "app.commands.webhooks",
-        "Look at the webhook endpoints of API keys, change them, and send once more what was not delivered.",
-    ),
-    Later(
-        "encryption",
-        "app.commands.encryption",
-        "Make, count and rotate the keys that stored jobs and webhook secrets are encrypted with.",
-    ),
-    Later(
-        "exporter", "app.commands.exporter", "Show Prometheus the queues: what waits, what ended how, how long it took."
-    ),
-    Later(
-        "completion",
-        "app.commands.completion",
-        'Print the completion script of SHELL, for example: eval "$(simmer completion bash)".',
-    ),
+    Later("webhooks", "app.commands.webhooks", "Look at webhook endpoints, change them, send once more."),
+    Later("encryption", "app.commands.encryption", "Make, count and rotate encryption keys."),
+    Later("exporter", "app.commands.exporter", "Show Prometheus how the queues are."),
+    Later("completion", "app.commands.completion", "Print the completion script of SHELL."),
 )
 
 

@@ -43,7 +43,9 @@ _MARKS = {
 @click.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """Check settings, database, broker, clocks, limits, models, upstreams, workers and beat; change nothing.
+    """Check everything that could be wrong; change nothing.
+
+    That is settings, database, broker, clocks, limits, models, upstreams, workers and beat.
 
     Each finding comes with its mend. Exit code 1 if something is broken, 0 if there are at most warnings.
     """

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def encryption() -> None:
-    """Make, count and rotate the keys that stored jobs and webhook secrets are encrypted with."""
+    """Make, count and rotate encryption keys.
+
+    Stored jobs and webhook secrets are encrypted with them.
+    """
 
 
 @encryption.command("new-key")
@@ -39,8 +42,9 @@ def show_encryption(as_json: bool) -> None:
 @encryption.command("rotate")
 @as_json
 def rotate_encryption(as_json: bool) -> None:
-    """Encrypt all stored jobs and webhook secrets with the first key of SIMMER_ENCRYPTION_KEYS; decrypt them if the
-    first is `off`.
+    """Encrypt all stored jobs and webhook secrets anew.
+
+    With the first key of SIMMER_ENCRYPTION_KEYS; if the first is `off` they are decrypted.
 
     Harmless beside running processes, and when it is run again. Exit code 1 if some are left.
     """

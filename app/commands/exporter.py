@@ -71,7 +71,9 @@ class Lookout:
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--interval", type=click.FloatRange(0.1, 60), default=5, show_default=True, help="Seconds between looks.")
 def exporter(port: int, address: str, interval: float) -> None:
-    """Show Prometheus the queues: what waits, what ended how, how long it took.
+    """Show Prometheus how the queues are.
+
+    What waits, what ended how, how long it took.
 
     One is enough; of several each shows the same. With SIMMER_METRICS_TOKEN set, scrapes need it.
     """

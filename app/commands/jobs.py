@@ -102,7 +102,9 @@ def cancel_jobs(job_ids: Sequence[UUID], as_json: bool) -> None:
 @job_ids
 @as_json
 def requeue_jobs(job_ids: Sequence[UUID], as_json: bool) -> None:
-    """Put running jobs back into the queue, or send queued jobs' messages again.
+    """Put running jobs back into the queue.
+
+    Of queued jobs the messages are sent again.
 
     A job that is taken from its worker starts over, after SIMMER_HEARTBEAT_INTERVAL, in its next attempt; what the
     worker still writes comes to nothing.

@@ -12,7 +12,10 @@ from app.commands.terminal import show_json, span
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @as_json
 def purge(dry_run: bool, as_json: bool) -> None:
-    """Delete results whose retention is over, in small batches beside all that runs. Beat has this done anyway."""
+    """Delete results whose retention is over.
+
+    In small batches, beside all that runs. Beat has this done anyway.
+    """
     parts = container()
     if dry_run:
         count, first = parts.vitals.expired()

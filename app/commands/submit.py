@@ -47,7 +47,9 @@ def _pairs(context: click.Context, option: click.Parameter, given: tuple[str, ..
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait at most.")
 @as_json
 def submit(prompt: str, wait: bool, timeout: float | None, as_json: bool, **given: Any) -> None:
-    """Submit PROMPT (`-` reads it from stdin) to SIMMER_API_URL with SIMMER_API_KEY, or to the running `simmer up`.
+    """Submit PROMPT; with --wait, print the answer as it comes.
+
+    It goes to SIMMER_API_URL with SIMMER_API_KEY, or to the running `simmer up`; `-` reads it from stdin.
 
     Prints the id; with --wait the answer, and on stderr how it goes. Exit code 3 if the response failed or was
     cancelled, 4 if it was not there after --timeout: it goes on.

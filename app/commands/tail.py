@@ -25,7 +25,9 @@ TEXT = "response.output_text.delta"
 @click.argument("job_id", metavar="ID", type=JOB_ID)
 @as_json
 def tail(job_id: UUID, as_json: bool) -> None:
-    """Follow a job until it ends: its status on stderr, its text on stdout, as it streams or when it is there.
+    """Follow a job until it ends.
+
+    Its status goes to stderr, its text to stdout, as it streams or when it is there.
 
     With --json every change and every event of its stream is a line. Exit code 3 if the job failed or was cancelled.
     """

@@ -55,14 +55,20 @@ def _events(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def webhooks() -> None:
-    """Look at the webhook endpoints of API keys, change them, and send once more what was not delivered."""
+    """Look at webhook endpoints, change them, send once more.
+
+    They belong to API keys; what was not delivered to them can be sent again.
+    """
 
 
 @webhooks.command("list")
 @_key
 @as_json
 def list_endpoints(key_id: UUID, as_json: bool) -> None:
-    """List the webhook endpoints of an API key, those too that its jobs came with."""
+    """List the webhook endpoints of an API key.
+
+    Those too that its jobs came with.
+    """
     found = _every(_service(), key_id)
     if as_json:
         show_json([_described(endpoint) for endpoint in found])
@@ -81,7 +87,10 @@ def list_endpoints(key_id: UUID, as_json: bool) -> None:
 @click.option("--description", help="For people.")
 @as_json
 def create_endpoint(key_id: UUID, url: str, events: Sequence[str], description: str | None, as_json: bool) -> None:
-    """Create a webhook endpoint for an API key, and show its secret, this once. Without --event it is told all."""
+    """Create a webhook endpoint for an API key.
+
+    Its secret is shown this once. Without --event it is told all.
+    """
     endpoint, secret = _service().create(key_id, url, events or None, description)
     if as_json:
         show_json(_described(endpoint) | {"secret": secret.secret})
@@ -134,7 +143,10 @@ def delete_endpoint(endpoint_id: UUID, as_json: bool) -> None:
 @_overlap
 @as_json
 def rotate_secret(endpoint_id: UUID | None, key_id: UUID | None, overlap: int, as_json: bool) -> None:
-    """Give a webhook endpoint a new secret, or an API key one for the webhooks of its single jobs, and show it."""
+    """Give a webhook endpoint a new secret, and show it.
+
+    Or an API key one for the webhooks of its single jobs.
+    """
     service = _service()
     if (endpoint_id is None) is (key_id is None):
         raise click.UsageError("Name an endpoint, or --key.")
@@ -149,7 +161,7 @@ def rotate_secret(endpoint_id: UUID | None, key_id: UUID | None, overlap: int, a
 @_key
 @as_json
 def show_secret(key_id: UUID, as_json: bool) -> None:
-    """Show the secret that signs the webhooks of an API key's single jobs."""
+    """Show the secret for webhooks of an API key's single jobs."""
     _show_secret(_service().key_secret(key_id), as_json)
 
 
@@ -169,7 +181,10 @@ def test_endpoint(endpoint_id: UUID, as_json: bool) -> None:
 @click.option("--after", type=PrefixedId(EVENT), help="Only older ones: the last event of the page before.")
 @as_json
 def list_deliveries(endpoint_id: UUID, status: str | None, limit: int, after: UUID | None, as_json: bool) -> None:
-    """List what was sent to a webhook endpoint, or is to be, newest first."""
+    """List what was sent to a webhook endpoint, or is to be.
+
+    Newest first.
+    """
     from app.services.webhooks import DeliveryFilter  # noqa: PLC0415 - a shell completes this group's names without it
 
     service = _service()
@@ -189,7 +204,10 @@ def list_deliveries(endpoint_id: UUID, status: str | None, limit: int, after: UU
 @click.option("--since", type=Moment(), help="Instead of one event: all that were given up since then.")
 @as_json
 def replay(endpoint_id: UUID, event_id: UUID | None, since: datetime | None, as_json: bool) -> None:
-    """Send once more an event that was delivered or given up, or all that were given up since a time."""
+    """Send once more what was delivered or given up.
+
+    One event, or all that were given up since a time.
+    """
     if (event_id is None) is (since is None):
         raise click.UsageError("Name an event, or --since.")
     service = _service()

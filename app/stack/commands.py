@@ -43,7 +43,10 @@ def _errors_in_words() -> Iterator[None]:
     help="Jobs that run at the same time.",
 )
 def up(port: int, flower_port: int, no_model: bool, models: Path | None, worker_concurrency: int) -> None:
-    """Run everything on this machine until Ctrl-C; state is kept in SIMMER_HOME."""
+    """Run everything on this machine until Ctrl-C.
+
+    Its state is kept in SIMMER_HOME.
+    """
     options = Options(port, flower_port, not no_model, models, worker_concurrency)
     with _errors_in_words():
         run_up(load_settings(), options, sys.stdout)
@@ -51,7 +54,10 @@ def up(port: int, flower_port: int, no_model: bool, models: Path | None, worker_
 
 @click.command()
 def demo() -> None:
-    """Start everything in a temporary home, run the contract's example, stop."""
+    """Start everything, run the contract's example, stop.
+
+    In a temporary home, of which nothing is left.
+    """
     with _errors_in_words():
         try:
             completed = Demo(load_settings(), sys.stdout).run()

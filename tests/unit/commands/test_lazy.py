@@ -1,7 +1,7 @@
 """What stands for the commands tells the truth about them, and spares a shell their modules."""
 
 import pytest
-from click import Command
+from click import Command, Context, Group
 
 from app.cli import COMMANDS, cli
 from app.commands.lazy import Later
@@ -22,6 +22,16 @@ def test_the_list_says_of_a_command_what_the_command_says_of_itself(later: Later
 
 def test_the_list_has_every_command() -> None:
     assert set(commands(cli)) == {later.name for later in COMMANDS}
+
+
+def test_a_terminal_of_80_columns_has_room_for_what_each_command_does() -> None:
+    groups = {"": cli} | {name: one for name, one in commands(cli).items() if isinstance(one, Group)}
+    assert len(groups) > 4
+    for name, group in groups.items():
+        context = Context(group, info_name=name, terminal_width=80)
+        listed = group.get_help(context).partition("Commands:")[2].split("\n")[1:]
+        assert len(listed) == len(group.commands)
+        assert all(line.endswith(".") and not line.endswith("...") for line in listed), listed
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["jobs", "list", "--help"], ["nothing"]])
