@@ -21,9 +21,9 @@ COMMANDS = (
     Later("purge", "app.commands.purge", "Delete results whose retention is over."),
     Later("models", "app.commands.models", "Work with the models file."),
     Later("keys", "app.commands.keys", "Issue, limit, list, rotate and revoke API keys."),
-    Later("webhooks", "app.commands.webhooks", "Look at webhook endpoints, change them, send once more."),
+    Later("webhooks", "app.commands.webhooks", "See and change webhook endpoints, send events again."),
     Later("encryption", "app.commands.encryption", "Make, count and rotate encryption keys."),
-    Later("exporter", "app.commands.exporter", "Show Prometheus how the queues are."),
+    Later("exporter", "app.commands.exporter", "Serve the figures of queues and jobs to Prometheus."),
     Later("completion", "app.commands.completion", "Print the completion script of SHELL."),
 )
 

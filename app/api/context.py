@@ -98,9 +98,9 @@ def _repeated(credentials: str) -> bool:
 
 
 def register(app: Flask) -> None:
-    """Have every request routed as its path is meant, and what was refused before Flask answered as all errors are."""
+    """Have every request routed as its path is meant, and its exchange go on."""
     app.before_request(_keep_encoded_slashes)
-    app.before_request(_note_route)
+    app.before_request(_continue_exchange)
 
 
 def _keep_encoded_slashes() -> None:
@@ -116,7 +116,8 @@ def _keep_encoded_slashes() -> None:
         request.routing_exception = error
 
 
-def _note_route() -> None:
+def _continue_exchange() -> None:
+    """Note the route; if a part before Flask has met an error, have it answered instead of the view."""
     begun = exchange(request.environ)
     if begun.error:
         raise begun.error

@@ -71,7 +71,7 @@ class Lookout:
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--interval", type=click.FloatRange(0.1, 60), default=5, show_default=True, help="Seconds between looks.")
 def exporter(port: int, address: str, interval: float) -> None:
-    """Show Prometheus how the queues are.
+    """Serve the figures of queues and jobs to Prometheus.
 
     What waits, what ended how, how long it took.
 

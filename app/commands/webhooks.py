@@ -55,9 +55,9 @@ def _events(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def webhooks() -> None:
-    """Look at webhook endpoints, change them, send once more.
+    """See and change webhook endpoints, send events again.
 
-    They belong to API keys; what was not delivered to them can be sent again.
+    Endpoints belong to API keys.
     """
 
 
