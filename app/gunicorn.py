@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import socket
 import struct
 import time
@@ -18,7 +17,7 @@ from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders, LimitReques
 from app.adapters import metric_files
 from app.api.backpressure import aside
 from app.api.draining import DrainingWorker
-from app.api.headers import EVERY
+from app.api.headers import EVERY, new_request_id
 from app.domain.errors import ConfigurationError
 from app.logs import TextFormatter, formatter
 from app.open_files import raise_limit
@@ -110,7 +109,7 @@ class Worker(DrainingWorker):
         """Answer what never reached the app, or broke outside it; gunicorn closes the connection then."""
         status, code, message = _refusal(exc)
         self._flask.extensions["metrics"].refused(code)
-        request_id = f"req_{secrets.token_hex(16)}"
+        request_id = new_request_id()
         at = traceback.extract_tb(exc.__traceback__)[-1]
         level = self.log.error if code == "server_error" else self.log.warning
         level("%s: %s at %s:%s request_id=%s", status, type(exc).__name__, at.filename, at.lineno, request_id)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import secrets
 import threading
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from app.api.headers import EVERY
+from app.api.headers import EVERY, new_request_id
 from app.logs import bind
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ class Backpressure:
             self._gate.leave(asking)
 
     def _refuse(self, start_response: "StartResponse") -> Iterable[bytes]:
-        request_id = f"req_{secrets.token_hex(16)}"
+        request_id = new_request_id()
         self._count("overloaded")
         self._log(request_id)
         headers = [

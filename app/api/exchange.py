@@ -1,13 +1,12 @@
 """What surrounds every answer, whoever makes it: a request id, the headers that all have, a log line, the metrics."""
 
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from app.api.headers import EVERY
+from app.api.headers import EVERY, new_request_id
 from app.api.request_log import RequestLog
 from app.api.tracing import answered
 from app.logs import bind
@@ -46,7 +45,7 @@ def exchange(environ: "WSGIEnvironment") -> Exchange:
 
 def begin(environ: "WSGIEnvironment") -> Exchange:
     """That of a request which has just come."""
-    made = environ[_KEY] = Exchange(f"req_{secrets.token_hex(16)}", time.monotonic())
+    made = environ[_KEY] = Exchange(new_request_id(), time.monotonic())
     return made
 
 

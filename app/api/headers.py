@@ -1,4 +1,6 @@
-"""What every answer tells a browser, which has no business here beyond the page at /docs."""
+"""What every answer says: a request id, and what a browser may not, which has no business here beyond the pages."""
+
+import secrets
 
 EVERY = {
     # What is said to a key is for its holder alone.
@@ -13,3 +15,8 @@ EVERY = {
     "Referrer-Policy": "no-referrer",
 }
 """Names and values, unless a view sets another. Strict-Transport-Security is for the proxy that speaks TLS to say."""
+
+
+def new_request_id() -> str:
+    """What `X-Request-Id` says of one request, and each log line about it."""
+    return f"req_{secrets.token_hex(16)}"

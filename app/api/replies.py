@@ -1,13 +1,14 @@
 """What a create and a get answer with, in either dialect: at once, after a wait, or when the job has ended."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from hashlib import sha1, sha256
 from uuid import UUID
 
 from flask import Response, jsonify, request
+from werkzeug.http import generate_etag, quote_etag
 
 from app.api.backpressure import aside
 from app.api.context import caller, container, metrics
@@ -106,7 +107,7 @@ def _show(dialect: Dialect, job: Job) -> Response:
 def shown(dialect: Dialect, job: Job) -> tuple[bytes, list[tuple[str, str]]]:
     """A body that shows the job, and its headers; while it has not ended they say when to ask again."""
     body = to_json(dialect.present(job))
-    headers = [("Content-Type", "application/json"), ("ETag", f'"{sha1(body, usedforsecurity=False).hexdigest()}"')]
+    headers = [("Content-Type", "application/json"), ("ETag", quote_etag(generate_etag(body)))]
     if not job.status.terminal:
         pause = _poll_pause(job)
         headers += [("Retry-After", str(pause)), ("OpenAI-Poll-After-Ms", str(pause * 1000))]
@@ -146,4 +147,4 @@ def _idempotency(dialect: Dialect, asked: Callable[[], JSON]) -> Idempotency | N
         message = "An idempotency key has 1 to 255 characters, none of them a control character."
         raise InvalidRequestError(message, code="invalid_idempotency_key")
     meant = json.dumps([dialect.name, asked()], sort_keys=True).encode()
-    return Idempotency(key, sha256(meant).digest())
+    return Idempotency(key, hashlib.sha256(meant).digest())

@@ -1,11 +1,11 @@
 """How jobs end: settled by their worker, failed, cancelled, given back at the end of a lease; and deleted."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Float, Row, bindparam, case, delete, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Float, bindparam, case, delete, func, not_, or_, select, update
 from sqlalchemy import cast as sql_cast
 
 from app.db.direct import Direct
@@ -26,10 +26,11 @@ def retained(retention: float | ColumnElement[float]) -> ColumnElement[datetime]
     return from_now(case((jobs.store, stored), else_=unstored))
 
 
-def _ended(rows: Iterable[Row[Any]]) -> Ended:
+def _ended(rows: Iterable[Sequence[Any]]) -> Ended:
+    """Of rows whose first column is the job's id, and whose last are its `endpoint_ids`."""
     found = list(rows)
-    told = {endpoint_id for row in found for endpoint_id in row.endpoint_ids}
-    return Ended([row.id for row in found], sorted(told))
+    told = {endpoint_id for row in found for endpoint_id in row[-1]}
+    return Ended([row[0] for row in found], sorted(told))
 
 
 _COMPLETE = Direct(
@@ -68,7 +69,7 @@ def settle(
         "new_incomplete_reason": outcome.incomplete_reason,
     }
     row = _COMPLETE.row(connection, values)
-    return Ended([row[0]], sorted(set(row[1]))) if row else Ended()
+    return _ended([row] if row else [])
 
 
 def keep_events(connection: Connection, *where: ColumnElement[bool], events_of: Callable[[UUID], bytes | None]) -> None:

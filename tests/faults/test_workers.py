@@ -161,8 +161,8 @@ def test_a_stopped_worker_finishes_its_jobs_or_hands_them_back(deployment: Deplo
 def _taken(deployment: Deployment, node: Node) -> int:
     """How many messages it has taken."""
     name = f"{node.name}@local"
-    inspect = partial(celery_of(deployment).control.inspect([name], timeout=1).stats)
-    taken: int = wait_until(inspect, PATIENCE, "the worker answers")[name]["total"].get(RUN_JOB, 0)
+    stats = celery_of(deployment).control.inspect([name], timeout=1).stats
+    taken: int = wait_until(stats, PATIENCE, "the worker answers")[name]["total"].get(RUN_JOB, 0)
     return taken
 
 

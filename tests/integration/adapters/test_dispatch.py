@@ -4,6 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+import pytest
 from celery import Celery
 from redis import Redis
 
@@ -16,6 +17,13 @@ from app.settings import Settings
 ANSWERED_TO = "reply_to"
 
 
+@pytest.fixture
+def celery(settings: Settings) -> Celery:
+    made = Celery(set_as_current=False)
+    made.conf.update(api_celery_config(settings))
+    return made
+
+
 def sent(settings: Settings, queue: str) -> list[dict[str, Any]]:
     """What lies in the queue, the oldest first."""
     with Redis.from_url(settings.broker_url) as redis:
@@ -26,9 +34,7 @@ def sent(settings: Settings, queue: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_job_s_message_is_celery_s(settings: Settings) -> None:
-    celery = Celery(set_as_current=False)
-    celery.conf.update(api_celery_config(settings))
+def test_a_job_s_message_is_celery_s(settings: Settings, celery: Celery) -> None:
     job_id = new_id()
     assert CeleryDispatcher(celery).dispatch(Dispatch(job_id, "priority", Limits(50, 60, 4)))
     task_id, limits = public_id(job_id), {"soft_time_limit": 50, "time_limit": 60}
@@ -38,9 +44,7 @@ def test_a_job_s_message_is_celery_s(settings: Settings) -> None:
     assert ours["headers"]["timelimit"] == [60, 50]
 
 
-def test_a_webhook_s_message_is_celery_s(settings: Settings) -> None:
-    celery = Celery(set_as_current=False)
-    celery.conf.update(api_celery_config(settings))
+def test_a_webhook_s_message_is_celery_s(settings: Settings, celery: Celery) -> None:
     assert CeleryDispatcher(celery).deliver(UUID(int=7))
     ours = sent(settings, WEBHOOK_QUEUE)[0]
     celery.send_task(
