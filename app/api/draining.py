@@ -10,19 +10,16 @@ from typing import Any
 
 import gevent
 from gevent.pool import Pool
-from gevent.server import StreamServer
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
+from app.api.accepting import Server
 from app.api.request_log import LATENCY
 
 LINGER = 1 / 6
 """Share of the graceful timeout for which a connection that was kept alive may bring one more request."""
 LAST_CALL = 5 / 6
 """Share of the graceful timeout after which streams and synchronous requests are ended."""
-ACCEPTS = 16
-"""Connections that a process takes in at once. With one in each round of its loop, as gunicorn has it, a busy process
-lets new clients wait for seconds before it can even refuse them."""
 POLL = 0.1
 """Seconds between two looks at who is still there."""
 
@@ -90,12 +87,11 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no typ
             del self._requests[sock]
             self._idle_since[sock] = time.monotonic()
 
-    def _open(self, listener: Any) -> StreamServer:
+    def _open(self, listener: Any) -> Server:
         listener.setblocking(1)
         tls = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {}
         handle = partial(self.handle, _Address(listener.getsockname()))
-        server = StreamServer(listener, handle=handle, spawn=Pool(self.worker_connections), **tls)
-        server.max_accept = ACCEPTS
+        server = Server(listener, handle=handle, spawn=Pool(self.worker_connections), **tls)
         server.start()
         return server
 
@@ -132,7 +128,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no typ
                 _stop_reading(connection)
 
 
-def _close(server: StreamServer) -> None:
+def _close(server: Server) -> None:
     """Take in who has connected already: the kernel resets what nobody has accepted."""
     while not server.full() and (accepted := server.do_read()):
         server.do_handle(*accepted)
