@@ -10,6 +10,7 @@ from app.adapters.queue import PURGE, SWEEP, SYSTEM_QUEUE, celery_config
 from app.container import Container
 from app.domain.errors import ConfigurationError
 from app.domain.jobs import JOB_QUEUES
+from app.garbage import leave_out_what_is_loaded
 from app.logs import Without, configure
 from app.open_files import raise_limit
 from app.settings import load_settings
@@ -66,6 +67,13 @@ def _check_models(instance: Any, **_: Any) -> None:
         sys.exit(f"Error: {error.message}")
     if missing:
         log.warning("not set in this worker's environment: %s", ", ".join(missing))
+
+
+# Of the worker itself, and of each child that prefork has.
+@signals.worker_ready.connect(weak=False)
+@signals.worker_process_init.connect(weak=False)
+def _leave_out_what_is_loaded(**_: Any) -> None:
+    leave_out_what_is_loaded()
 
 
 @signals.setup_logging.connect(weak=False)

@@ -15,6 +15,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from app.api.accepting import Server
 from app.api.request_log import LATENCY
+from app.garbage import leave_out_what_is_loaded
 
 LINGER = 1 / 6
 """Share of the graceful timeout for which a connection that was kept alive may bring one more request."""
@@ -51,6 +52,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no typ
         super().load_wsgi()
         self._flask, self.wsgi = self.wsgi, self._answer
         self._flask.extensions["request_log"].later = partial(gevent.spawn_later, LATENCY)
+        leave_out_what_is_loaded()
 
     def run(self) -> None:
         """Serve until SIGTERM, then drain."""
