@@ -1,6 +1,7 @@
 """How many connections a process takes in at once, so that a client's pool spreads over all processes."""
 
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
@@ -9,6 +10,7 @@ import pytest
 
 from app.api import accepting
 from app.api.accepting import ACCEPTS, Server
+from tests.processes import wait_until
 
 DEADLINE = 10.0
 
@@ -24,6 +26,13 @@ class Crowd:
     def come(self, number: int) -> None:
         for _ in range(number):
             self._held.enter_context(socket.create_connection(self._listener.getsockname()))
+        wait_until(lambda: self._waiting() == number, DEADLINE, "all are in the kernel's queue")
+
+    def _waiting(self) -> int:
+        # Of a socket that listens, tcpi_unacked is the length of its queue.
+        info = self._listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        length: int = struct.unpack_from("I", info, 24)[0]
+        return length
 
     @contextmanager
     def served(self) -> Iterator[list[socket.socket]]:
