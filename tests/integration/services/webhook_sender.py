@@ -32,8 +32,13 @@ class ScriptedSender:
 
 
 def put(database: Database, endpoint_id: UUID, count: int = 1) -> list[UUID]:
+    """Deliveries that are due, in this order: each comes at its own moment."""
+    return [_put_one(database, endpoint_id) for _ in range(count)]
+
+
+def _put_one(database: Database, endpoint_id: UUID) -> UUID:
     with database.transaction() as connection:
-        return [deliveries.put(connection, endpoint_id) for _ in range(count)]
+        return deliveries.put(connection, endpoint_id)
 
 
 def statuses(database: Database, endpoint_id: UUID, events: list[UUID]) -> list[str]:
